@@ -1,0 +1,1 @@
+"""AttentiveMeshRefine: what runs inside Blender."""

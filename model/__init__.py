@@ -1,0 +1,1 @@
+"""The inference core: torch, numpy, cv2 and the contract; never bpy."""
