@@ -23,8 +23,6 @@ class Job:
     """Path of a movie, of one image, or of the first image of a numbered sequence."""
     out: str
     """Path of the take to write (``reconstruct``), or folder for thumbnails (``people``)."""
-    assets: str
-    """Folder with the converted networks and the body."""
     action: str = "reconstruct"
     images: tuple[str, ...] = ()
     """File names of an image sequence in playing order, in the folder of ``video``; empty for a movie."""
@@ -44,6 +42,8 @@ class Job:
     device: str = "auto"
     cache: str = ""
     """Folder for reusable intermediate results; empty for none."""
+    assets: str = ""
+    """Folder with the converted networks and the body; empty for the one that came with the package ``model``."""
 
     def __post_init__(self) -> None:
         def check(ok: bool, message: str, remedy: str) -> None:
