@@ -95,8 +95,9 @@ class Job:
                 raise ValueError(f"unknown field {sorted(unknown)[0]}")
             data["images"] = tuple(data.get("images", ()))
             return cls(**data)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise SettingsError("settings-invalid", f"The job can't be read ({error}).", "Update the add-on.") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            message = f"The job can't be read ({error})."
+            raise SettingsError("settings-invalid", message, "Update the add-on.") from error
 
     def settings(self) -> dict[str, Any]:
         """What changes the result, without folders: goes into the take and into the cache key."""
@@ -112,5 +113,3 @@ class Job:
 def default_focal_px(width_px: int, height_px: int) -> float:
     """A sensible guess where nothing is known: 1.2 times the longer side (a phone's main lens, 45 degrees)."""
     return 1.2 * max(width_px, height_px)
-
-

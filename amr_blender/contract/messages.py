@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ MAX_LINE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Hello:
-    """First message: who speaks."""
+    """First message: who speaks.  ``device`` is empty; the message comes again as soon as a device is chosen."""
 
     type: ClassVar[str] = "hello"
     protocol: int
@@ -58,7 +59,10 @@ class People:
 
 @dataclass(frozen=True)
 class Done:
-    """Last message of a job that succeeded; the file at ``take`` is complete ('' for ``people``)."""
+    """Last message of a job that succeeded; the file at ``take`` is complete ('' for ``people``).
+
+    ``cached``: an earlier result was reused.
+    """
 
     type: ClassVar[str] = "done"
     take: str
@@ -80,6 +84,16 @@ Message = Hello | Progress | Alive | Warn | People | Done | Failed
 _TYPES: dict[str, type[Any]] = {c.type: c for c in (Hello, Progress, Alive, Warn, People, Done, Failed)}
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "str": (str,),
+    "bool": (bool,),
+    "list[dict[str, Any]]": (list,),
+}
+
+
 def encode(message: Message) -> str:
     """One line of JSON without the line break."""
     return json.dumps({"type": message.type, **asdict(message)})
@@ -93,14 +107,30 @@ def decode(line: str | bytes) -> Message:
     """
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("line too long")
-    data = json.loads(line)
-    if not isinstance(data, dict) or data.get("type") not in _TYPES:
-        raise ValueError("no message")
-    cls = _TYPES[data.pop("type")]
     try:
-        if set(data) - {f.name for f in fields(cls)}:
-            raise ValueError("unknown field")
+        data = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    kind = data.pop("type", None) if isinstance(data, dict) else None
+    if not isinstance(kind, str) or kind not in _TYPES:
+        raise ValueError("no message")
+    cls = _TYPES[kind]
+    types = {f.name: str(f.type) for f in fields(cls)}
+    for name, value in data.items():
+        if name not in types:
+            raise ValueError(f"unknown field '{name}'")
+        _check(name, value, types[name])
+    try:
         message: Message = cls(**data)
     except TypeError as error:
         raise ValueError(str(error)) from error
     return message
+
+
+def _check(name: str, value: object, kind: str) -> None:
+    ok = isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool))
+    ok = ok and not (isinstance(value, float) and not math.isfinite(value))
+    if isinstance(value, list):
+        ok = ok and all(isinstance(item, dict) for item in value)
+    if not ok:
+        raise ValueError(f"field '{name}' is no {kind}")

@@ -8,9 +8,9 @@ size is checked before anything is allocated, object arrays are refused, shapes 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,13 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from .errors import TakeError
+from .files import written_whole
 
 TAKE_VERSION = 1
 MAX_TAKE_BYTES = 8 << 30
+MAX_NAME_LENGTH = 256
+# A small file may not make the reader allocate much: beyond the allowance, only so many times its own size.
+_ALLOWANCE_BYTES, _MAX_RATIO, _MAX_META_BYTES = 512 << 20, 400, 16 << 20
 MAX_FRAMES, MAX_BONES, MAX_VERTICES, MAX_SHAPE_KEYS = 500_000, 4096, 500_000, 1024
 
 JOINT12_NAMES = (
@@ -58,7 +62,7 @@ class Take:
     bone_length_m: Array
     """(B,) float32."""
     bone_groups: Array
-    """(B,) str: name of the bone collection (``Root``, ``Torso``, ``Head``, ``Arm.L``, ``Hand.L``, ``Leg.L``, ``Foot.L`` ...)."""
+    """(B,) str: name of the bone collection: ``Root``, ``Torso``, ``Head``, ``Arm.L``, ``Hand.L``, ``Leg.L`` ..."""
 
     vertices_m: Array
     """(V, 3) float32: rest mesh of this person, armature space."""
@@ -109,7 +113,6 @@ class Take:
     """(T, V) float16 in 0..1: where the network looks and computes."""
     uncertainty_mm: Array | None = None
     """(T, V) float16: calibrated expected error."""
-
 
     @property
     def frame_count(self) -> int:
@@ -162,68 +165,110 @@ def _fail(code: str, message: str, remedy: str = _REMEDY) -> TakeError:
 
 def validate(take: Take) -> None:
     """Raise :class:`TakeError` unless shapes, kinds, finiteness and topology of ``take`` hold together."""
-    sizes: dict[str, int] = {}
-    for name, (kind, shape) in _SPEC.items():
-        array = getattr(take, name)
-        if array is None:
-            if name in _OPTIONAL:
-                continue
-            raise _fail("take-incomplete", f"The take has no '{name}'.")
-        _check_array(name, array, kind, shape, sizes)
-    if sizes["T"] == 0:
-        raise _fail("take-empty", "The take holds no frames.")
-    frames, parents = take.frames, take.bone_parents
-    if (np.diff(frames) <= 0).any() or frames[0] < 0:
+    arrays: dict[str, Array] = {n: getattr(take, n) for n in _ARRAYS if getattr(take, n) is not None}
+    _check_meta(take.meta)
+    sizes = _check_shapes({name: (array.dtype, array.shape) for name, array in arrays.items()})
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and name not in _NAN_ALLOWED and not np.isfinite(array).all():
+            raise _fail("take-invalid", f"The take's '{name}' holds values that are not numbers.")
+    if (np.diff(take.frames.astype(np.int64)) <= 0).any() or take.frames[0] < 0:
         raise _fail("take-invalid", "The take's frame numbers do not increase.")
     if (np.diff(take.time_s) < 0).any():
         raise _fail("take-invalid", "The take's frame times run backwards.")
+    parents = take.bone_parents.astype(np.int64)
     if parents[0] != -1 or (parents[1:] < 0).any() or (parents >= np.arange(len(parents))).any():
         raise _fail("take-invalid", "The take's bones are not in parent-first order.")
-    if len(set(take.bone_names.tolist())) != len(take.bone_names):
-        raise _fail("take-invalid", "The take has two bones of one name.")
+    for name in ("bone_names", "bone_groups", "shape_names", "contact_names"):
+        _check_names(name, getattr(take, name))
     for name, top in (("quads", sizes["V"]), ("skin_bones", sizes["B"])):
         array = getattr(take, name)
         if array.size and (array.min() < 0 or array.max() >= top):
             raise _fail("take-invalid", f"The take's '{name}' points outside the mesh or the rig.")
+    if take.K[0, 0] <= 0 or take.K[1, 1] <= 0:
+        raise _fail("take-invalid", "The take's camera has no focal length.")
     if np.abs(np.linalg.norm(take.rotations, axis=-1) - 1).max() > 1e-2:
         raise _fail("take-invalid", "The take holds rotations that are not unit quaternions.")
 
 
-def _check_array(name: str, array: Array, kind: str, shape: tuple[int | str, ...], sizes: dict[str, int]) -> None:
-    ok_kind = array.dtype.kind == kind or (kind == "i" and array.dtype.kind == "u")
-    if not ok_kind or array.ndim != len(shape):
-        raise _fail("take-invalid", f"The take's '{name}' has the wrong type or number of dimensions.")
-    for want, have in zip(shape, array.shape, strict=True):
-        expected = want if isinstance(want, int) else sizes.setdefault(want, have)
-        if expected != have:
-            raise _fail("take-invalid", f"The take's '{name}' has shape {array.shape}, which does not fit the rest.")
-        if isinstance(want, str) and have > _LIMITS.get(want, MAX_VERTICES):
+def _check_shapes(headers: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]) -> dict[str, int]:
+    """Compare announced types and shapes with ``_SPEC``; returns the sizes that the letters stand for."""
+    sizes: dict[str, int] = {}
+    for name, (kind, shape) in _SPEC.items():
+        if name not in headers:
+            if name in _OPTIONAL:
+                continue
+            raise _fail("take-incomplete", f"The take has no '{name}'.")
+        dtype, have = headers[name]
+        ok_kind = dtype.kind == kind or (kind == "i" and dtype.kind == "u")
+        if not ok_kind or len(have) != len(shape):
+            raise _fail("take-invalid", f"The take's '{name}' has the wrong type or number of dimensions.")
+        if kind == "U" and dtype.itemsize > 4 * MAX_NAME_LENGTH:
             raise _fail("take-too-large", f"The take's '{name}' is larger than the add-on accepts.")
-    if kind == "f" and name not in _NAN_ALLOWED and not np.isfinite(array).all():
-        raise _fail("take-invalid", f"The take's '{name}' holds values that are not numbers.")
+        for letter, size in zip(shape, have, strict=True):
+            expected = letter if isinstance(letter, int) else sizes.setdefault(letter, size)
+            if expected != size:
+                raise _fail("take-invalid", f"The take's '{name}' has shape {have}, which does not fit the rest.")
+            if isinstance(letter, str) and size > _LIMITS.get(letter, MAX_VERTICES):
+                raise _fail("take-too-large", f"The take's '{name}' is larger than the add-on accepts.")
+    for letter, what in (("T", "frames"), ("B", "bones"), ("V", "vertices")):
+        if sizes[letter] == 0:
+            raise _fail("take-empty", f"The take holds no {what}.")
+    return sizes
+
+
+def _check_names(name: str, array: Array) -> None:
+    try:
+        names = [str(n) for n in array.tolist()]
+        "".join(names).encode()
+    except (ValueError, SystemError) as error:  # numpy keeps code points that are no characters
+        raise _fail("take-invalid", f"The take's '{name}' holds text that can't be read.") from error
+    if any("\0" in n or not n for n in names):
+        raise _fail("take-invalid", f"The take's '{name}' holds an empty name.")
+    if name != "bone_groups" and len(set(names)) != len(names):
+        raise _fail("take-invalid", f"The take's '{name}' holds a name twice.")
+
+
+def _check_meta(meta: Mapping[str, Any]) -> None:
+    source, warnings = meta.get("source"), meta.get("warnings")
+    ok = (
+        isinstance(source, dict)
+        and isinstance(source.get("name"), str)
+        and all(_is_positive(source.get(n)) for n in ("width", "height", "fps"))
+        and isinstance(meta.get("settings"), dict)
+        and isinstance(warnings, list)
+        and all(isinstance(w, dict) and {"code", "message"} <= set(w) for w in warnings)
+    )
+    if not ok:
+        raise _fail("take-invalid", "The take does not say what it was made from.")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 def save(take: Take, path: Path) -> None:
-    """Validate ``take`` and write it to ``path`` in one step: the file appears whole or not at all."""
+    """Validate ``take`` and write it to ``path`` in one step: the file appears whole or not at all.
+
+    Raises:
+        TakeError: the take is inconsistent, or can't be written.
+    """
     validate(take)
     arrays = {name: getattr(take, name) for name in _ARRAYS if getattr(take, name) is not None}
     meta = json.dumps({"take_version": TAKE_VERSION, **take.meta}, sort_keys=True)
-    temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem + ".", suffix=".partial")
-        with os.fdopen(handle, "wb") as stream:
+        with written_whole(path) as stream:
             np.savez_compressed(stream, meta=np.array(meta), **arrays)
-        os.replace(temporary, path)
     except OSError as error:
-        raise TakeError(
-            "take-unwritable",
-            f"The take can't be written to {path.parent}: {error.strerror or error}.",
-            "Free some space, or choose another cache folder in the add-on's preferences.",
-        ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> TakeError:
+    """What to say when the take at ``path`` can't be written."""
+    return TakeError(
+        "take-unwritable",
+        f"The take can't be written to {path.parent}: {error.strerror or error}.",
+        "Free some space, or choose another folder for results in the add-on's preferences.",
+    )
 
 
 def load(path: Path) -> Take:
@@ -234,62 +279,77 @@ def load(path: Path) -> Take:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(archive)
-            values = {info.filename[:-4]: _read_member(archive, info) for info in archive.infolist()}
+            meta = _read_meta(archive)
+            headers = _read_headers(archive, path.stat().st_size)
+            values = {name: _read_array(archive, name, *header) for name, header in headers.items() if name != "meta"}
+    except TakeError:
+        raise
     except FileNotFoundError as error:
         raise _fail("take-missing", f"There is no take at {path}.") from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except MemoryError as error:
+        raise _fail("take-too-large", f"{path.name} does not fit into memory.", "Close other programs.") from error
+    except Exception as error:  # a damaged archive raises BadZipFile, zlib.error, EOFError, RuntimeError ...
         raise _fail("take-corrupt", f"{path.name} is not a take, or is damaged ({error}).") from error
-    except Exception as error:  # zlib.error and others of a damaged archive have no common base
-        raise _fail("take-corrupt", f"{path.name} is damaged ({error}).") from error
-    meta = _parse_meta(values.pop("meta", None), path)
-    missing = [n for n in _ARRAYS if n not in values and n not in _OPTIONAL]
-    if missing:
-        raise _fail("take-incomplete", f"{path.name} has no '{missing[0]}'.")
     take = Take(meta=meta, **{n: values.get(n) for n in _ARRAYS})  # type: ignore[arg-type]
     validate(take)
     return take
 
 
-def _parse_meta(array: Array | None, path: Path) -> dict[str, Any]:
-    if array is None or array.dtype.kind != "U" or array.shape != ():
-        raise _fail("take-corrupt", f"{path.name} is not a take.")
-    try:
-        meta = json.loads(str(array))
-        version = meta.pop("take_version")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise _fail("take-corrupt", f"{path.name} is not a take.") from error
+_Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
+
+
+def _read_meta(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """The take's JSON, and before anything else whether this version can be read at all."""
+    info = archive.getinfo("meta.npy")
+    if info.file_size > _MAX_META_BYTES:
+        raise ValueError("its description is too long")
+    header = _read_header(archive, info)
+    if header[2].kind != "U" or header[0] != ():
+        raise ValueError("its description is no text")
+    meta = json.loads(str(_read_array(archive, "meta", *header)))
+    version = meta.pop("take_version")
     if version != TAKE_VERSION:
-        raise _fail("take-version", f"{path.name} is a take of version {version}, this add-on reads {TAKE_VERSION}.")
+        raise _fail("take-version", f"This is a take of version {version}, the add-on reads version {TAKE_VERSION}.")
     return dict(meta)
 
 
-def _check_members(archive: zipfile.ZipFile) -> None:
+def _read_headers(archive: zipfile.ZipFile, size_bytes: int) -> dict[str, _Header]:
+    """Type and shape of every array, checked before anything is allocated for one."""
     infos = archive.infolist()
-    known = {f"{n}.npy" for n in _ARRAYS} | {"meta.npy"}
     names = [i.filename for i in infos]
-    if len(set(names)) != len(names) or not set(names) <= known:
+    if len(set(names)) != len(names) or not set(names) <= {f"{n}.npy" for n in _ARRAYS} | {"meta.npy"}:
         raise ValueError("it holds members that no take has")
-    if sum(i.file_size for i in infos) > MAX_TAKE_BYTES:
+    announced = sum(i.file_size for i in infos)
+    if announced > min(MAX_TAKE_BYTES, _ALLOWANCE_BYTES + _MAX_RATIO * size_bytes):
         raise _fail("take-too-large", "The take is larger than the add-on accepts.")
+    headers = {i.filename[:-4]: _read_header(archive, i) for i in infos}
+    _check_shapes({name: (dtype, shape) for name, (shape, _, dtype) in headers.items()})
+    return headers
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
-    """One array, read only if its header announces exactly the bytes that the archive holds."""
+def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
+    """(shape, Fortran order, dtype), if they announce exactly the bytes that the archive holds."""
     with archive.open(info) as stream:
         version = npy_format.read_magic(stream)
         reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran, dtype = reader(stream)
-        if dtype.hasobject or dtype.kind not in "biufU":
+        if dtype.hasobject or dtype.kind not in "biufU" or dtype.itemsize == 0:
             raise ValueError(f"{info.filename} holds objects")
-        count = 1
-        for size in shape:
-            count *= size
-        header_bytes = stream.tell()
-        if count * dtype.itemsize + header_bytes != info.file_size:
+        if any(size < 0 for size in shape):
+            raise ValueError(f"{info.filename} has a negative size")
+        if math.prod(shape) * dtype.itemsize + stream.tell() != info.file_size:
             raise ValueError(f"{info.filename} announces another size than it has")
-        data = stream.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize:
-        raise ValueError(f"{info.filename} is truncated")
+    return shape, bool(fortran), dtype
+
+
+def _read_array(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
+) -> Array:
+    size = math.prod(shape) * dtype.itemsize
+    with archive.open(f"{name}.npy") as stream:
+        stream.read(archive.getinfo(f"{name}.npy").file_size - size)
+        data = stream.read(size)
+        if len(data) != size or stream.read(1):
+            raise ValueError(f"{name} is truncated")
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     return array.astype(dtype.newbyteorder("="), copy=True)

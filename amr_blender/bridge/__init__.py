@@ -1,0 +1,1 @@
+"""Starts, reads, cancels and kills the worker process.  Imports the contract only."""
