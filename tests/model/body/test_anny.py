@@ -8,6 +8,7 @@ import torch
 
 from amr_blender.contract.errors import RuntimeSetupError
 from model.body import AnnyBody
+from model.convert.anny import LENGTHS
 from model.paths import assets_folder
 
 
@@ -19,19 +20,23 @@ def body() -> AnnyBody:
 @pytest.fixture(scope="module")
 def reference():
     anny = pytest.importorskip("anny")
-    return anny.Anny(topology="anny-quads", skinning_method="lbs")
+    return anny.Anny(topology="anny-quads", skinning_method="lbs", local_changes=list(LENGTHS))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_equals_the_anny_package_to_a_tenth_of_a_millimetre(body, reference, seed):
     roma = pytest.importorskip("roma")
     generator = torch.Generator().manual_seed(seed)
-    shape = torch.rand(len(body.shape_names), generator=generator, dtype=torch.float64)
+    phenotypes = torch.rand((1, len(body.phenotype_names)), generator=generator, dtype=torch.float64)
+    lengths = 2 * torch.rand((1, len(LENGTHS)), generator=generator, dtype=torch.float64) - 1
     deltas = torch.eye(4, dtype=torch.float64).repeat(3, len(body.bone_names), 1, 1)
     rotvec = 0.4 * torch.randn((3, len(body.bone_names), 3), generator=generator, dtype=torch.float64)
     deltas[:, :, :3, :3] = roma.rotvec_to_rotmat(rotvec)
     deltas[:, 0, :3, 3] = torch.randn((3, 3), generator=generator)
-    expected = reference(pose_parameters=deltas, phenotype_kwargs=shape[None])
+    expected = reference(
+        pose_parameters=deltas, phenotype_kwargs=phenotypes, local_changes_kwargs=lengths
+    )
+    shape = torch.cat([phenotypes[0], lengths[0]])
     posed, rest = expected["bone_poses"][..., :3, :3], expected["rest_bone_poses"][..., :3, :3]
     world = posed @ rest.transpose(-1, -2)
     parents = torch.tensor(body.bone_parents[1:])
