@@ -27,6 +27,11 @@ def focal_px_from_lens(lens_mm: float, width_px: int, height_px: int, sensor_mm:
     return lens_mm / sensor_mm * max(width_px, height_px)
 
 
+def focal_px_from_35mm_equivalent(focal_mm: float, width_px: int, height_px: int) -> float:
+    """Focal length in pixels of a lens given as equivalent on 36x24 mm film, which compares diagonals."""
+    return float(focal_mm / np.hypot(36.0, 24.0) * np.hypot(width_px, height_px))
+
+
 def lens_from_focal_px(focal_px: float, width_px: int, height_px: int, sensor_mm: float = 36.0) -> float:
     """Inverse of :func:`focal_px_from_lens`."""
     return focal_px * sensor_mm / max(width_px, height_px)
