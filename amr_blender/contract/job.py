@@ -6,8 +6,10 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from .cache import KINDS
 from .errors import SettingsError
 
 QUALITIES = ("draft", "standard", "best")
@@ -103,6 +105,11 @@ class Job:
         """What changes the result, without folders: goes into the take and into the cache key."""
         hidden = {"out", "assets", "cache", "action", "video", "images"}
         return {k: v for k, v in asdict(self).items() if k not in hidden}
+
+    def written_folders(self) -> list[Path]:
+        """The folders that the worker may write to, where a killed one can leave something half-written."""
+        results = Path(self.out).parent if self.action == "reconstruct" else Path(self.out)
+        return [results, *(Path(self.cache) / kind for kind in KINDS if self.cache)]
 
     def cache_key(self, clip_sha256: str, engine: str) -> str:
         """Hex digest of clip, settings and ``engine`` (version and weights of the inference core)."""
