@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..contract.errors import SettingsError
+from ..contract.failures import describe
 from ..contract.files import remove_partials
 from ..contract.job import Job
 from ..contract.messages import PROTOCOL_VERSION, Done, Hello, People, Progress, Warn
 from .channel import Channel, watch_parent
-from .failures import describe
 
 SUCCESS, FAILURE = 0, 1
 RUN_FOLDER_PREFIX = "amr-job-"

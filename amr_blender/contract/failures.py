@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import traceback
 
-from ..contract.errors import AmrError
-from ..contract.messages import Failed
+from .errors import AmrError
+from .messages import Failed
 
 _RUNTIME_PACKAGES = {"torch": "torch", "numpy": "numpy", "cv2": "opencv-python"}
 _RUNTIME_REMEDY = "Open Edit > Preferences > Add-ons > AttentiveMeshRefine and press Install Runtime."

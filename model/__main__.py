@@ -1,0 +1,147 @@
+"""The inference core on the command line: ``python -m model COMMAND``.
+
+Exit codes: 0 success, 1 the job failed (one line and a remedy on standard error), 2 wrong usage, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amr_blender.contract.errors import AmrError, VideoError
+from amr_blender.contract.failures import describe
+from amr_blender.contract.job import DEVICES, QUALITIES, Job
+from model.bench import bench, default_clip, format_table
+from model.console import Bar
+from model.pipeline import list_people, reconstruct
+from model.video import IMAGE_SUFFIXES
+
+SUCCESS, FAILURE, CANCELLED = 0, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code.  Wrong usage exits with 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return CANCELLED
+    except Exception as error:
+        failed = describe(error)
+        if not isinstance(error, AmrError):
+            traceback.print_exception(error)
+        print(f"error: {failed.message} {failed.remedy}", file=sys.stderr)
+        return FAILURE
+    return SUCCESS
+
+
+def _reconstruct(options: argparse.Namespace) -> None:
+    job = _job(options, "reconstruct", options.out)
+    with Bar() as bar:
+        take = reconstruct(job, bar.report, bar.warn)
+    print(take)
+
+
+def _people(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        job = _job(options, "people", options.out or Path(scratch))
+        with Bar() as bar:
+            people = list_people(job, bar.report, bar.warn)
+    for person in people:
+        picture = f"  {person['thumbnail']}" if options.out else ""
+        frames = f"{person['frame_start']} to {person['frame_end'] - 1}"
+        print(f"person {person['index']}: in {person['share']:.0%} of the frames, {frames}{picture}")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    options.video = options.video or default_clip()
+    with tempfile.TemporaryDirectory() as scratch:
+        job = _job(options, "reconstruct", Path(scratch) / "take.npz")
+        with Bar() as bar:
+            figures = bench(job, bar.report, bar.warn)
+    print(json.dumps(figures, indent=2) if options.json else format_table(figures))
+
+
+def _job(options: argparse.Namespace, action: str, out: Path) -> Job:
+    video: Path = options.video
+    images: tuple[str, ...] = ()
+    if video.is_dir():
+        images = tuple(sorted(p.name for p in video.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES))
+        if not images:
+            raise VideoError(
+                "video-missing", f"There are no images in {video}.", "Give a folder with an image sequence."
+            )
+        video = video / images[0]
+    given: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in (
+            "image_fps",
+            "frame_start",
+            "frame_end",
+            "person",
+            "actor_height_m",
+            "focal_px",
+            "quality",
+            "device",
+        )
+        if getattr(options, name, None) is not None
+    }
+    cache, assets = (str(path.absolute()) if path else "" for path in (options.cache, options.assets))
+    return Job(str(video), str(out), action, images, cache=cache, assets=assets, **given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m model", description="Footage in, animation out.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("reconstruct", help="write the take of one person in a clip")
+    _add_footage(command)
+    command.add_argument("--out", type=Path, required=True, metavar="TAKE", help="the take to write (.npz)")
+    _add_settings(command)
+    command.set_defaults(run=_reconstruct)
+
+    command = commands.add_parser("people", help="list who is in a clip")
+    _add_footage(command)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="keep a picture of each person here")
+    command.set_defaults(run=_people)
+
+    command = commands.add_parser("bench", help="measure frames per second of each stage, peak memory and device")
+    _add_footage(command, optional=True)
+    _add_settings(command)
+    command.add_argument("--json", action="store_true", help="figures as JSON")
+    command.set_defaults(run=_bench)
+    return parser
+
+
+def _add_footage(command: argparse.ArgumentParser, optional: bool = False) -> None:
+    command.add_argument(
+        "video",
+        type=Path,
+        nargs="?" if optional else None,
+        metavar="VIDEO",
+        help="a movie, an image, or a folder with an image sequence" + ("; default: the test clip" if optional else ""),
+    )
+    command.add_argument("--image-fps", type=float, metavar="FPS", help="frame rate of an image sequence")
+    command.add_argument("--start", type=int, dest="frame_start", metavar="N", help="first frame, from 0")
+    command.add_argument("--end", type=int, dest="frame_end", metavar="N", help="one past the last frame")
+    command.add_argument("--device", choices=DEVICES, help="what to compute on")
+    command.add_argument("--cache", type=Path, metavar="FOLDER", help="reuse and keep results here")
+    command.add_argument("--assets", type=Path, metavar="FOLDER", help="the converted networks and the body")
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--person", type=int, metavar="N", help="number from 'people'; default: who fills the clip")
+    command.add_argument("--height", type=float, dest="actor_height_m", metavar="METRES", help="the actor's height")
+    command.add_argument("--focal", type=float, dest="focal_px", metavar="PIXELS", help="focal length in pixels")
+    command.add_argument("--quality", choices=QUALITIES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

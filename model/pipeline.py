@@ -1,0 +1,201 @@
+"""From footage to a take: the stages in order, and what is reused from an earlier run.
+
+Torch is imported where computing begins, not above: a result that is in the cache should not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amr_blender.contract import take as takes
+from amr_blender.contract.errors import PersonError, VideoError
+from amr_blender.contract.job import Job
+from amr_blender.contract.take import Take
+from model.cache import Cache, Warn, fingerprint, key
+from model.paths import assets_folder
+from model.progress import REUSED, Report
+from model.video import Video
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.detect import Landmarks, Networks, Person
+
+_DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
+"""What people and landmarks depend on: a change of the fit alone reuses them."""
+
+TellDevice = Callable[[str], None]
+
+
+def _no_report(stage: str, done: int, total: int) -> None: ...
+
+
+def _no_warning(code: str, message: str) -> None: ...
+
+
+def _no_device(device: str) -> None: ...
+
+
+def reconstruct(
+    job: Job, report: Report = _no_report, warn: Warn = _no_warning, tell_device: TellDevice = _no_device
+) -> Path:
+    """Reconstruct one person of the clip and write the take to ``job.out``.
+
+    Args:
+        job: what to do.
+        report: receives (stage, done, total) as the work goes on; stages as in ``model.progress``.
+        warn: receives (code, message) for what the animator should know about the result.
+        tell_device: receives the device's name as soon as one is chosen.
+
+    Returns:
+        Path of the take.
+
+    Raises:
+        AmrError: the footage, the settings, the assets or the output folder can't be used; nothing is left behind.
+    """
+    report("read", 0, 1)
+    video, assets, cache = _open(job), assets_folder(job.assets), Cache(job.cache, warn)
+    out, take_key = Path(job.out), job.cache_key(video.info.sha256, fingerprint(assets))
+    report("read", 1, 1)
+
+    take = cache.take(take_key)
+    if take is not None:
+        cache.copy_take(take_key, out)
+        report(REUSED, 1, 1)
+    else:
+        take = _Work(job, video, assets, cache, report, tell_device).take()
+        report("write", 0, 1)
+        takes.save(take, out)
+        cache.keep_take(take_key, out)
+        report("write", 1, 1)
+    for warning in take.meta["warnings"]:
+        warn(warning["code"], warning["message"])
+    return out
+
+
+def list_people(
+    job: Job, report: Report = _no_report, warn: Warn = _no_warning, tell_device: TellDevice = _no_device
+) -> list[dict[str, Any]]:
+    """Who is in the clip: a list of {index, share, frame_start, frame_end, thumbnail}, the most visible person first.
+
+    ``share`` is the part of the frames in which the person is seen, ``thumbnail`` the path of a PNG in ``job.out``.
+
+    Raises:
+        AmrError: as :func:`reconstruct`; also if nobody is in the clip.
+    """
+    from model.thumbnails import write_thumbnail
+
+    report("read", 0, 1)
+    video, assets, cache = _open(job), assets_folder(job.assets), Cache(job.cache, warn)
+    report("read", 1, 1)
+    people = _Work(job, video, assets, cache, report, tell_device).people()
+    return [
+        {
+            "index": person.index,
+            "share": float(person.share),
+            "frame_start": int(person.frames[0]),
+            "frame_end": int(person.frames[-1]) + 1,
+            "thumbnail": str(write_thumbnail(person.thumbnail, Path(job.out) / f"person-{person.index}.png")),
+        }
+        for person in people
+    ]
+
+
+class _Work:
+    """What has to be computed for one job; every stage is skipped if its result was kept."""
+
+    def __init__(
+        self, job: Job, video: Video, assets: Path, cache: Cache, report: Report, tell_device: TellDevice
+    ) -> None:
+        self._job, self._video, self._assets, self._cache = job, video, assets, cache
+        self._report, self._tell_device = report, tell_device
+        self._range = (job.frame_start, job.frame_end)
+        self._detection = [video.info.sha256, self._range, job.image_fps, fingerprint(assets, _DETECTION)]
+        self._device: torch.device | None = None
+        self._networks: Networks | None = None
+
+    def take(self) -> Take:
+        from model.body import AnnyBody
+        from model.estimate import estimate
+
+        people = self.people()
+        person = _choose(people, self._job.person)
+        landmarks = self._landmarks(person)
+        device = self._choose_device()
+        self._networks = None  # their memory is needed for the fit
+        body = AnnyBody.load(self._assets, device)
+        take = estimate(landmarks, body, self._video.info, self._job, self._report, device)
+        take.meta["person"] = {"index": person.index, "count": len(people)}
+        self._warn_of_short_clip(take)
+        return take
+
+    def people(self) -> list[Person]:
+        from model.detect import Person, find_people
+
+        name = key(self._detection)
+        people = self._cache.records("people", name, Person)
+        if people is None:
+            people = find_people(self._video, self._range, self._load_networks(), self._report)
+            self._cache.keep_records("people", name, people)
+        return people
+
+    def _landmarks(self, person: Person) -> Landmarks:
+        from model.detect import Landmarks, track_landmarks
+
+        name = key(self._detection, person.index)
+        kept = self._cache.records("landmarks", name, Landmarks)
+        if kept:
+            return kept[0]
+        landmarks = track_landmarks(self._video, person, self._range, self._load_networks(), self._report)
+        self._cache.keep_records("landmarks", name, [landmarks])
+        return landmarks
+
+    def _choose_device(self) -> torch.device:
+        from model.device import choose_device
+
+        if self._device is None:
+            self._device = choose_device(self._job.device)
+            self._tell_device(str(self._device))
+        return self._device
+
+    def _load_networks(self) -> Networks:
+        from model.detect import Networks
+
+        if self._networks is None:
+            self._networks = Networks.load(self._assets, self._choose_device())
+        return self._networks
+
+    def _warn_of_short_clip(self, take: Take) -> None:
+        end = self._job.frame_end
+        last = int(take.frames[-1]) + 1
+        if end is not None and last < end:
+            message = f"The clip ends at frame {last}, before the end of the range ({end}); the rest is left out."
+            take.meta["warnings"].append({"code": "clip-shorter-than-range", "message": message})
+
+
+def _open(job: Job) -> Video:
+    video = Video(job.video, job.images, job.image_fps)
+    if job.frame_start >= video.info.frame_count:
+        raise VideoError(
+            "range-outside-clip",
+            f"The range starts at frame {job.frame_start}, but '{video.info.name}' has only "
+            f"{video.info.frame_count} frames.",
+            "Trim the strip so that it shows frames of the file.",
+        )
+    return video
+
+
+def _choose(people: list[Person], wanted: int | None) -> Person:
+    """The person with the wanted index; without a wish the first, who fills most of the clip."""
+    if wanted is None:
+        return people[0]
+    for person in people:
+        if person.index == wanted:
+            return person
+    raise PersonError(
+        "person-missing",
+        f"There is no person {wanted} in the clip: {len(people)} found, counted from 0.",
+        "Press Find People and choose one of them.",
+    )
