@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..contract.errors import AmrError, Cancelled, RuntimeSetupError
-from .runtime import MARKER, Probe, Report, half_installed, kill_tree, spawn, venv_python
+from . import process_tree
+from .runtime import MARKER, Probe, Report, half_installed, spawn, venv_python
 
 NEEDED_BYTES = {"cpu": 2 << 30, "mps": 2 << 30, "cuda": 10 << 30}
 """Free space an installation asks for: the environment plus what pip downloads for it."""
@@ -72,7 +73,7 @@ class Install:
         self._base, self._folder, self._lock, self._device = base_python, folder, lock, device
         self._state = InstallState()
         self._cancelled = threading.Event()
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
         self._log: list[str] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -92,7 +93,7 @@ class Install:
         """Stop at once.  Complete downloads stay for the next time."""
         self._cancelled.set()
         if self._child:
-            kill_tree(self._child)
+            process_tree.kill(self._child)
 
     def diagnostics(self) -> str:
         return "\n".join(self._log[-200:])
@@ -167,8 +168,9 @@ class Install:
         self._log.append("$ " + " ".join(command))
         self._child = child = spawn(command, stderr=subprocess.STDOUT)
         if self._cancelled.is_set():  # cancelled while the process started
-            kill_tree(child)
-        for line in child.stdout or ():
+            process_tree.kill(child)
+        for raw in child.stdout or ():
+            line = raw.decode("utf-8", "replace")
             if not line.startswith("Progress "):
                 self._log.append(line.rstrip())
             if on_line:

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract.errors import RuntimeSetupError
+from . import process_tree
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13), (3, 14))
 INSTALL_DEVICES = ("cpu", "cuda", "mps")
@@ -151,7 +151,7 @@ class Probe:
     def __init__(self, python: Path, timeout_s: float = 120.0) -> None:
         self.python = python
         self._timeout_s = timeout_s
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
         self._outcome: Report | RuntimeSetupError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -175,7 +175,7 @@ class Probe:
 
     def cancel(self) -> None:
         if self._child:
-            kill_tree(self._child)
+            process_tree.kill(self._child)
 
     def _run(self) -> None:
         try:
@@ -199,35 +199,18 @@ class Probe:
                 f"{self.python} can't be started: {reason}.",
                 "Choose the python executable of an environment that holds torch, numpy and opencv-python.",
             ) from error
-        return parse_report(self.python, output, errors)
+        return parse_report(self.python, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 
 
-def spawn(command: list[str], stderr: int) -> subprocess.Popen[str]:
-    """Start ``command`` as the head of a process group of its own, so that :func:`kill_tree` reaches its children."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIP_REQUIRE", "VIRTUAL_ENV"))}
+def spawn(command: list[str], stderr: int) -> subprocess.Popen[bytes]:
+    """Start ``command`` as the head of a process group of its own, so that ``kill`` reaches its children."""
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
+        env=process_tree.worker_environment(os.environ, Path(sys.prefix)),
         start_new_session=not _WINDOWS,
         creationflags=flags,
     )
-
-
-def kill_tree(child: subprocess.Popen[str]) -> None:
-    """Kill ``child`` and its children."""
-    if child.poll() is not None:
-        return
-    if _WINDOWS:
-        subprocess.run(["taskkill", "/F", "/T", "/PID", str(child.pid)], capture_output=True, check=False)
-    else:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            child.kill()

@@ -1,0 +1,117 @@
+"""From a take to an entry in the panel's list of results; and the other way round, from an entry to its objects."""
+
+import time
+
+import bpy
+
+from ..contract.errors import SceneError
+from ..contract.spaces import lens_from_focal_px
+from ..scene.bring_in import ImportOptions
+from ..scene.bring_in import bring_in as build
+
+PARTS = ("collection", "armature", "mesh", "baked", "camera")
+
+
+def bring_in(context, scene, take, clip, name, baked_max_error_mm, take_path):
+    """Build ``take`` in ``scene`` and list it there.  ``clip`` gives footage and timing, or is None.
+
+    Raises:
+        AmrError: and leaves the scene as it was.
+    """
+    started = time.monotonic()
+    options = ImportOptions(
+        name=name,
+        baked=baked_max_error_mm is not None,
+        baked_max_error_mm=baked_max_error_mm or 5.0,
+        footage=clip,
+    )
+    with context.temp_override(scene=scene, view_layer=_view_layer(context, scene)):
+        made = build(bpy.context, take, clip.timing if clip else None, options)
+    entry = scene.amr.results.add()
+    scene.amr.active_result = len(scene.amr.results) - 1
+    for part in PARTS:
+        setattr(entry, part, getattr(made, part) or "")
+    entry.name = entry.armature or name
+    entry.baked_keys, entry.baked_error_mm = made.baked_keys, made.baked_error_mm
+    _describe(entry, take)
+    entry.take, entry.seconds = take_path, time.monotonic() - started
+    return entry
+
+
+def _view_layer(context, scene):
+    return context.view_layer if context.scene == scene else scene.view_layers[0]
+
+
+def _describe(entry, take):
+    """What the panel tells about ``take`` without opening it again."""
+    source = take.meta.get("source", {})
+    width, height = source.get("width", 0), source.get("height", 0)
+    entry.frames = take.frame_count
+    entry.frames_seen = int(take.present.sum())
+    entry.height_m = take.meta.get("actor_height_m") or 0.0
+    entry.height_given = take.meta.get("height_source") == "given"
+    entry.focal_source = take.meta.get("focal_source", "")
+    entry.lens_mm = lens_from_focal_px(float(take.K[0, 0]), width, height) if width and height else 0.0
+    entry.warnings = "\n".join(warning["message"] for warning in take.meta.get("warnings", []))
+
+
+def show_people(settings, people, footage_key):
+    """List ``people``, as the worker told of them, in the panel."""
+    settings.people.clear()
+    for person in people:
+        entry = settings.people.add()
+        entry.index, entry.share = person["index"], person["share"]
+        entry.frame_start, entry.frame_end = person["frame_start"], person["frame_end"]
+        entry.thumbnail = person["thumbnail"]
+    settings.people_footage = footage_key
+    settings.person = -1
+
+
+def active(scene):
+    """The entry that is highlighted in the list, or None."""
+    settings = scene.amr
+    return settings.results[settings.active_result] if 0 <= settings.active_result < len(settings.results) else None
+
+
+def part(entry, name, scene):
+    """The object behind a part of ``entry``.
+
+    Raises:
+        SceneError: it was renamed, deleted or moved to another scene.
+    """
+    found = scene.objects.get(getattr(entry, name)) if getattr(entry, name) else None
+    if found is None:
+        raise SceneError(
+            "result-gone",
+            f"'{getattr(entry, name) or name}' is not in this scene any more.",
+            "It was renamed or deleted: select it by hand, or take the entry off the list.",
+        )
+    return found
+
+
+def is_visible(entry, name, context):
+    """Whether a part is shown in the window's view layer; False if it is gone."""
+    found = context.scene.objects.get(getattr(entry, name)) if getattr(entry, name) else None
+    return bool(found and context.view_layer.objects.get(found.name) and found.visible_get())
+
+
+def set_visible(found, visible, view_layer):
+    """Show or hide an object, with the collections that hide it."""
+    if visible:
+        for layer_collection in _path_to(view_layer.layer_collection, found):
+            layer_collection.exclude = False
+            layer_collection.hide_viewport = False
+            layer_collection.collection.hide_viewport = False
+        found.hide_viewport = False
+    if view_layer.objects.get(found.name):
+        found.hide_set(not visible, view_layer=view_layer)
+
+
+def _path_to(layer_collection, found):
+    """The layer collections from the top down to the one that holds ``found``; empty if none does."""
+    if found.name in layer_collection.collection.objects:
+        return [layer_collection]
+    for child in layer_collection.children:
+        if path := _path_to(child, found):
+            return [layer_collection, *path]
+    return []
