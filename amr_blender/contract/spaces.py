@@ -61,3 +61,23 @@ def invert_rigid(matrix: Array) -> Array:
 def blender_camera_matrix(camera_to_world: Array) -> Array:
     """(..., 4, 4) OpenCV camera-to-world to the ``matrix_world`` of a Blender camera object."""
     return camera_to_world @ BLENDER_FROM_OPENCV_CAMERA
+
+
+def blender_lens(
+    K: Array, width_px: int, height_px: int, horizontal: bool, sensor_mm: float = 36.0
+) -> tuple[float, float, float]:
+    """Lens and shift of a Blender camera that equals the pinhole matrix ``K`` (3, 3); pixels are taken as square.
+
+    Args:
+        horizontal: the camera's sensor fit: ``sensor_mm`` spans the frame's width, else its height.
+
+    Returns:
+        Focal length in mm, shift_x and shift_y in spans of the sensor.
+    """
+    span = width_px if horizontal else height_px
+    focal = K[0, 0] if horizontal else K[1, 1]
+    return (
+        float(focal * sensor_mm / span),
+        float((width_px / 2 - K[0, 2]) / span),
+        float((K[1, 2] - height_px / 2) / span),
+    )
