@@ -16,7 +16,9 @@ REQUIREMENTS = ROOT / "requirements"
 RUNTIME = ROOT / "addon_manifest" / "runtime"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
-WHEEL = re.compile(r"torch-(?P<version>[\d.]+(\+(?P<build>\w+))?)-(?P<tag>cp\d+)-cp\d+-(?P<system>macosx|manylinux|win)")
+WHEEL = re.compile(
+    r"torch-(?P<version>[\d.]+(\+(?P<build>\w+))?)-(?P<tag>cp\d+)-cp\d+-(?P<system>macosx|manylinux|win)"
+)
 HEAD = "# Made by buildtools/lock.py from requirements/{source}.\n"
 
 
@@ -48,7 +50,7 @@ def torch_lines(python: str, builds: dict[str, str]) -> str:
         ((version, digests),) = pins.items()
         if "+" in version:
             indexes += f"--extra-index-url {PYTORCH_INDEX}/{version.split('+')[1]}\n"
-        pin = f'torch=={version} ; {marker}'
+        pin = f"torch=={version} ; {marker}"
         lines += " \\\n".join([pin, *(f"    --hash=sha256:{digest}" for digest in sorted(digests))]) + "\n"
     return indexes + lines
 
@@ -58,7 +60,7 @@ def main() -> int:
         print("uv is not installed. Install it with: python3.11 -m pip install uv", file=sys.stderr)
         return 1
     cpu = {"cpu .*": 'sys_platform != "darwin"', " macosx": 'sys_platform == "darwin"'}
-    for name in ("test", "bpy42"):
+    for name in ("test", "bpy42", "mediapipe"):
         (REQUIREMENTS / f"{name}.txt").write_text(HEAD.format(source=f"{name}.in") + hashed(f"{name}.in", "3.11"))
     (REQUIREMENTS / "torch.txt").write_text(HEAD.format(source="pytorch.sha256") + torch_lines("3.11", cpu))
     RUNTIME.mkdir(exist_ok=True)
