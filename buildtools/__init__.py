@@ -1,0 +1,1 @@
+"""What build_addon.py is made of.  Standard library only: it runs before anything is installed. Not shipped."""
