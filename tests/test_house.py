@@ -136,7 +136,7 @@ def test_the_table_forbids(where: str, statement: str, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("path", sources("amr_blender"), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_inside_the_add_on_imports_are_relative(path: Path) -> None:
-    """An installed extension is called ``bl_ext.user_default.amr_blender``; the worker's bootstrap makes its own names."""
+    """An installed extension is called ``bl_ext.user_default.amr_blender``; the worker makes its own names."""
     if "worker" in path.relative_to(ROOT).parts:
         return
     assert [name for name, _ in absolute_own_imports(path)] == []
