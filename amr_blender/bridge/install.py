@@ -147,8 +147,8 @@ class Install:
 
     def _install_packages(self) -> None:
         python, downloads = venv_python(self._folder), _downloads(self._folder)
-        counter = _PipProgress(self._lock)
-        command = [str(python), "-I", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
+        counter = PipProgress(self._lock)
+        command = [str(python), "-I", "-u", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
         command += ["--no-input", "--disable-pip-version-check", "--cache-dir", str(downloads), "--timeout", "30"]
         command += ["--retries", "5", *self._newer_pip_flags(python), "-r", str(self._lock)]
         if self._call(command, lambda line: self._tell(*counter.read(line))):
@@ -184,27 +184,36 @@ class Install:
         self._state = replace(self._state, text=text, fraction=max(fraction, self._state.fraction))
 
 
-class _PipProgress:
+def _weight(package: str) -> float:
+    """Roughly how long a package takes, in units of a small one: the bar should move at an even pace."""
+    heavy = {"torch": 20.0, "nvidia": 12.0, "triton": 8.0, "opencv": 4.0, "numpy": 2.0}
+    return heavy.get(package.partition("-")[0].lower(), 1.0)
+
+
+class PipProgress:
     """Turns pip's output into a text and a fraction of the whole installation."""
 
     def __init__(self, lock: Path) -> None:
         text = lock.read_text(encoding="utf-8")
-        self._total = max(1, len(re.findall(r"^[A-Za-z0-9][\w.\-\[\]]*\s*(?:==|@)", text, re.MULTILINE)))
-        self._started = 0
-        self._name = ""
+        names = set(re.findall(r"^([A-Za-z0-9][\w.\-]*)(?:\[.*\])?\s*(?:==|@)", text, re.MULTILINE))
+        self._total = max(1.0, sum(map(_weight, names)))
+        self._before, self._name, self._installing = 0.0, "", False
 
     def read(self, line: str) -> tuple[str, float]:
+        """Take in one line; returns what to show now."""
         line = line.strip()
         part, detail = 0.0, ""
         if collecting := re.match(r"(?:Collecting|Requirement already satisfied:) ([\w.\-]+)", line):
-            self._name, self._started = collecting[1], self._started + 1
-        elif line.startswith("Installing collected packages"):
+            self._before += _weight(self._name) if self._name else 0.0
+            self._name = collecting[1]
+        elif self._installing or line.startswith("Installing collected packages"):
+            self._installing = True
             return "Installing the packages (this takes a minute)", 0.9
         elif amount := re.match(r"Progress (\d+) of (\d+)", line):
             done, total = int(amount[1]), max(1, int(amount[2]))
             part, detail = done / total, f", {done >> 20} of {total >> 20} MB"
-        fraction = 0.03 + 0.85 * min(1.0, (max(0, self._started - 1) + part) / self._total)
-        return f"Getting {self._name or 'the packages'}{detail}", fraction
+        at = self._before + part * _weight(self._name)
+        return f"Getting {self._name or 'the packages'}{detail}", 0.03 + 0.85 * min(1.0, at / self._total)
 
 
 def _pip_failure(log: list[str]) -> RuntimeSetupError:

@@ -189,7 +189,7 @@ class AMR_UL_results(bpy.types.UIList):
         right = row.row()
         right.alignment = "RIGHT"
         right.active = False
-        right.label(text=f"{item.frames} frames", icon="ERROR" if item.warnings else "NONE")
+        right.label(text=f"{item.frame_start} to {item.frame_end}", icon="ERROR" if item.warnings else "NONE")
 
 
 def draw_results(layout, context):
@@ -233,7 +233,8 @@ def _draw_entry(layout, context, entry):
 
 def facts(entry):
     """``(label, value)`` of what is known about a result."""
-    known = [("Person seen", f"{entry.frames_seen} of {entry.frames} frames")]
+    known = [("Keyed", f"frames {entry.frame_start} to {entry.frame_end}")]
+    known.append(("Person seen", f"{entry.frames_seen} of {entry.frames} pictures"))
     if entry.height_m:
         known.append(("Height", f"{entry.height_m:.2f} m, {'given' if entry.height_given else 'assumed'}"))
     if entry.lens_mm:

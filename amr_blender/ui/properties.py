@@ -29,6 +29,8 @@ class AMR_PG_result(bpy.types.PropertyGroup):
     mesh: StringProperty()
     baked: StringProperty()
     camera: StringProperty()
+    frame_start: IntProperty(description="First keyed frame of the scene")
+    frame_end: IntProperty(description="Last keyed frame of the scene")
     frames: IntProperty(description="Source frames in the take")
     frames_seen: IntProperty(description="Source frames on which the person was seen")
     baked_keys: IntProperty()

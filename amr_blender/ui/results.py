@@ -31,9 +31,10 @@ def bring_in(context, scene, take, clip, name, baked_max_error_mm, take_path):
     scene.amr.active_result = len(scene.amr.results) - 1
     for part in PARTS:
         setattr(entry, part, getattr(made, part) or "")
-    entry.name = entry.armature or name
+    entry.name = made.name
     entry.baked_keys, entry.baked_error_mm = made.baked_keys, made.baked_error_mm
-    _describe(entry, take)
+    entry.frame_start, entry.frame_end = made.frame_start, made.frame_end
+    _describe(entry, take, made.warnings)
     entry.take, entry.seconds = take_path, time.monotonic() - started
     return entry
 
@@ -42,7 +43,7 @@ def _view_layer(context, scene):
     return context.view_layer if context.scene == scene else scene.view_layers[0]
 
 
-def _describe(entry, take):
+def _describe(entry, take, warnings):
     """What the panel tells about ``take`` without opening it again."""
     source = take.meta.get("source", {})
     width, height = source.get("width", 0), source.get("height", 0)
@@ -52,7 +53,8 @@ def _describe(entry, take):
     entry.height_given = take.meta.get("height_source") == "given"
     entry.focal_source = take.meta.get("focal_source", "")
     entry.lens_mm = lens_from_focal_px(float(take.K[0, 0]), width, height) if width and height else 0.0
-    entry.warnings = "\n".join(warning["message"] for warning in take.meta.get("warnings", []))
+    told = [warning["message"] for warning in take.meta.get("warnings", [])]
+    entry.warnings = "\n".join([*told, *warnings])
 
 
 def show_people(settings, people, footage_key):
@@ -96,13 +98,15 @@ def is_visible(entry, name, context):
 
 
 def set_visible(found, visible, view_layer):
-    """Show or hide an object, with the collections that hide it."""
+    """Show or hide an object in viewport and render, with the collections that hide it."""
     if visible:
         for layer_collection in _path_to(view_layer.layer_collection, found):
             layer_collection.exclude = False
             layer_collection.hide_viewport = False
             layer_collection.collection.hide_viewport = False
+            layer_collection.collection.hide_render = False
         found.hide_viewport = False
+    found.hide_render = not visible
     if view_layer.objects.get(found.name):
         found.hide_set(not visible, view_layer=view_layer)
 

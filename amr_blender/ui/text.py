@@ -11,6 +11,7 @@ STAGES = {
     "landmarks": "Following the person",
     "fit": "Fitting the body",
     "write": "Writing the take",
+    "reused": "Reusing the earlier result",
 }
 
 
