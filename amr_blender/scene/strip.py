@@ -110,8 +110,8 @@ def check_strip(scene: Any, strip: Any) -> None:
     refuse(
         strip.parent_meta() is not None, "strip-in-meta", "lies inside a meta strip", "Take it out of the meta strip."
     )
-    place, crop = strip.transform, strip.crop
-    mirrored = strip.use_flip_x or strip.use_flip_y or min(place.scale_x, place.scale_y) < 0
+    crop = strip.crop
+    mirrored = strip.use_flip_x or strip.use_flip_y
     refuse(mirrored, "strip-mirrored", "is mirrored", "Turn off Mirror X and Y in the strip's Transform panel.")
     cropped = any((crop.min_x, crop.max_x, crop.min_y, crop.max_y))
     refuse(
@@ -121,7 +121,7 @@ def check_strip(scene: Any, strip: Any) -> None:
         "Set the strip's crop to zero; the whole picture is needed for the lens.",
     )
     refuse(
-        abs(place.rotation) > 1e-4,
+        abs(strip.transform.rotation) > 1e-4,
         "strip-rotated",
         "is rotated",
         "Set the strip's rotation to zero; footage from a phone is turned upright by itself.",
@@ -208,11 +208,11 @@ def _timing(scene: Any, strip: Any, path: str, images: tuple[str, ...]) -> Strip
 def _rate(media: float, span: int, count: int) -> float:
     """Source frames per scene frame: ``media`` if the strip plays at its media's rate, else 1.
 
-    Blender does not tell which (a box ticked when the strip is added), but the strip's length gives it away.
-    Where it does not, the strip is so short that both agree within a frame; then the default of the box counts.
+    Blender does not tell which (a box ticked when the strip is added), but the strip's length gives it away. Where it
+    does not, because both agree within a frame or the file has changed since, the default of that box counts.
     """
-    at_media_rate, one_to_one = abs(span * media - count), abs(span - count)
-    return 1.0 if one_to_one + 1 < at_media_rate else media
+    at_media_rate = abs(span * media - count) <= max(1.0, media)
+    return 1.0 if not at_media_rate and abs(span - count) <= 1 else media
 
 
 def _movie_length(path: str, name: str) -> int:

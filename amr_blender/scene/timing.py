@@ -6,8 +6,8 @@ Blender's rule, measured by rendering a clip whose frames carry their number (``
     index = clamp(index, 0, index_max), minus index modulo strobe when the strip has a strobe
     picture = round(index) + index_offset
 
-``rate`` is source fps / scene fps where the strip plays at its media's rate, else 1.  Blender 5.0 caches decoded pictures
-under the floor of the index, so in playback it may show a picture that is one source frame off; a fresh render does not.
+``rate`` is source fps / scene fps where the strip plays at its media's rate, else 1.  Blender 5.0 caches decoded
+pictures under the floor of the index, so in playback it may show one that is a frame off; a fresh render does not.
 """
 
 from __future__ import annotations
