@@ -289,7 +289,7 @@ def load(path: Path) -> Take:
     except MemoryError as error:
         raise _fail("take-too-large", f"{path.name} does not fit into memory.", "Close other programs.") from error
     except Exception as error:  # a damaged archive raises BadZipFile, zlib.error, EOFError, RuntimeError ...
-        raise _fail("take-corrupt", f"{path.name} is not a take, or is damaged ({error}).") from error
+        raise _fail("take-corrupt", f"{path.name} is not a take, or is damaged.") from error
     take = Take(meta=meta, **{n: values.get(n) for n in _ARRAYS})  # type: ignore[arg-type]
     validate(take)
     return take
