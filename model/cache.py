@@ -28,6 +28,7 @@ _MODEL = Path(__file__).resolve().parent
 _CONTRACT = Path(take_module.__file__).resolve().parent
 # Not shipped in the zip and without influence on a result.
 _TOOLS = frozenset({"convert", "synth", "train", "evaluate", "__pycache__"})
+_CODE = (".py", ".npz", ".safetensors")
 _ABANDONED_S = 24 * 3600.0
 
 
@@ -39,7 +40,7 @@ def fingerprint(assets: Path, parts: Iterable[str] = ()) -> str:
         parts: relative paths below ``model`` and asset names to look at alone; empty for everything.
     """
     wanted = tuple(parts)
-    files = {f"model/{p.relative_to(_MODEL).as_posix()}": p for p in _MODEL.rglob("*") if p.suffix in (".py", ".npz")}
+    files = {f"model/{p.relative_to(_MODEL).as_posix()}": p for p in _MODEL.rglob("*") if p.suffix in _CODE}
     files = {n: p for n, p in files.items() if not _TOOLS & set(n.split("/")) and not n.startswith("model/assets/")}
     files |= {f"assets/{p.name}": p for p in assets.glob("*.npz")}
     if wanted:

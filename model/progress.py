@@ -39,30 +39,32 @@ class Meter:
     def __init__(self, emit: Callable[[Step], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._emit, self._clock = emit, clock
         self._fraction = 0.0
-        self._paced_from: tuple[float, float] | None = None
+        self._stage, self._done, self._at = "", 0, 0.0
+        # The pace comes from steps within a stage alone: what was skipped or loaded in between says nothing about it.
+        self._spent_s = self._earned = 0.0
         self.reused = False
 
     def report(self, stage: str, done: int, total: int) -> None:
         """Receive a stage's count.  A stage that is left out, because its result was kept, counts as done."""
-        done = max(0, min(done, total))
+        done, now = max(0, min(done, total)), self._clock()
         if stage == REUSED:
             self.reused = True
             self._fraction = 1.0
         elif stage in STAGE_SHARES:
             names = list(STAGE_SHARES)
             before = sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
-            reached = before + STAGE_SHARES[stage] * (done / total if total else 1.0)
+            share = STAGE_SHARES[stage] / total if total else 0.0
+            reached = before + (share * done if total else STAGE_SHARES[stage])
             self._fraction = min(1.0, max(self._fraction, reached))
+            if stage == self._stage:
+                self._spent_s += now - self._at
+                self._earned += max(0.0, share * (done - self._done))
+        self._stage, self._done, self._at = stage, done, now
         self._emit(Step(stage, done, total, self._fraction, self._eta_s()))
 
     def _eta_s(self) -> float | None:
-        now = self._clock()
         if self._fraction >= 1.0:
             return 0.0
-        if self._paced_from is None:
-            # Whatever was skipped up to the first report says nothing about the pace.
-            self._paced_from = (now, self._fraction)
-        elapsed, gained = now - self._paced_from[0], self._fraction - self._paced_from[1]
-        if elapsed < _ETA_FROM_S or gained < _ETA_FROM_FRACTION:
+        if self._spent_s < _ETA_FROM_S or self._earned < _ETA_FROM_FRACTION:
             return None
-        return elapsed * (1.0 - self._fraction) / gained
+        return self._spent_s / self._earned * (1.0 - self._fraction)
