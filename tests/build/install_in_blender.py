@@ -1,4 +1,4 @@
-"""Run by test_package.py in a Blender of its own: installs a zip, enables and disables it, and tells as one JSON line."""
+"""Run by test_package.py in a Blender of its own: installs a zip, enables and disables it, tells as a line of JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import bpy  # isort: skip  # it makes the next one importable
 import addon_utils
-import bpy
 
 MODULE = "bl_ext.user_default.amr_blender"
 

@@ -112,7 +112,7 @@ def test_validation_refuses_a_bad_manifest(built_zip: Path, tmp_path: Path) -> N
 
 
 def test_installs_and_registers_symmetrically_in_a_fresh_blender(built_zip: Path, tmp_path: Path) -> None:
-    """Install, enable, disable, enable: the same classes each time, none left behind, nothing written beside the code."""
+    """Install, enable, disable, enable: the same classes each time, none left behind, no file beside the code."""
     user = tmp_path / "user"
     user.mkdir()
     copy = tmp_path / "amr_blender.zip"
