@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def _unpack(arrays: Any, prefix: str, cls: type[T]) -> T:
     values: dict[str, Any] = {}
     for f in fields(cls):  # type: ignore[arg-type]
         name = prefix + f.name
-        if name not in arrays:
+        if name not in arrays and type(None) in get_args(hints[f.name]):
             values[f.name] = None
             continue
         array = arrays[name]
