@@ -199,6 +199,19 @@ class AMR_OT_import_people(AmrOperator, bpy.types.Operator):
         thumbnails.load(person.thumbnail for person in settings.people)
 
 
+class AMR_OT_choose_strip(AmrOperator, bpy.types.Operator):
+    """Reconstruct this strip"""
+
+    bl_idname = "amr.choose_strip"
+    bl_label = "Choose Strip"
+    bl_options = {"UNDO", "INTERNAL"}
+
+    strip: StringProperty(description="Name; empty: whichever strip is active")
+
+    def run(self, context):
+        gather.strip_scene(context).amr.strip_name = self.strip
+
+
 class AMR_OT_choose_person(AmrOperator, bpy.types.Operator):
     """Reconstruct this person"""
 
@@ -224,5 +237,6 @@ CLASSES = (
     AMR_OT_cancel,
     AMR_OT_import_take,
     AMR_OT_import_people,
+    AMR_OT_choose_strip,
     AMR_OT_choose_person,
 )

@@ -4,6 +4,7 @@ import bpy
 
 from .. import preferences
 from ..contract.errors import AmrError
+from ..scene.strip import check_strip
 from . import gather, problems, results, runner, text, thumbnails
 from .operators import AMR_OT_choose_person, AMR_OT_find_people, AMR_OT_reconstruct
 
@@ -28,12 +29,8 @@ def lines(layout, context, sentence, icon="NONE", alert=False):
 
 def draw_main(layout, context):
     scene = gather.strip_scene(context)
-    settings = scene.amr
     column = layout.column()
     column.enabled = runner.active is None
-    if scene.sequence_editor:
-        strips = "strips" if hasattr(scene.sequence_editor, "strips") else "sequences"  # before Blender 4.4
-        column.prop_search(settings, "strip_name", scene.sequence_editor, strips, text="", icon="SEQUENCE")
     _draw_clip(column, context, scene)
     layout.separator(factor=0.5)
     if runner.active:
@@ -49,19 +46,32 @@ def draw_main(layout, context):
 
 def _draw_clip(layout, context, scene):
     try:
-        _, strip = gather.checked_strip(context)
+        chosen = gather.chosen_strip(scene)
     except AmrError as error:
-        lines(layout, context, f"{error.message} {error.remedy}", icon="INFO")
+        chosen = None
+        problem = error
+    if chosen or gather.footage_strips(scene):
+        text_, icon = (chosen.name, _strip_icon(chosen)) if chosen else ("Choose a strip", "SEQUENCE")
+        layout.menu("AMR_MT_strips", text=text_, icon=icon)
+    if chosen:
+        try:
+            check_strip(scene, chosen)
+        except AmrError as error:
+            problem, chosen = error, None
+    if chosen is None:
+        lines(layout, context, f"{problem.message} {problem.remedy}", icon="INFO")
         return
     column = layout.column(align=True)
     column.scale_y = 0.85
     column.active = False
-    if not scene.amr.strip_name:
-        column.label(text=strip.name, icon="FILE_MOVIE" if strip.type == "MOVIE" else "FILE_IMAGE")
-    first, last = int(strip.frame_final_start), int(strip.frame_final_end) - 1
-    column.label(text=f"Frames {first} to {last}" + _picture_size(strip))
+    first, last = int(chosen.frame_final_start), int(chosen.frame_final_end) - 1
+    column.label(text=f"Frames {first} to {last}" + _picture_size(chosen))
     if scene != context.scene:
         column.label(text=f"In the scene {scene.name}", icon="SCENE_DATA")
+
+
+def _strip_icon(strip):
+    return {"MOVIE": "FILE_MOVIE", "IMAGE": "FILE_IMAGE"}.get(strip.type, "SEQUENCE")
 
 
 def _picture_size(strip):
@@ -115,7 +125,7 @@ def draw_person(layout, context):
     chosen = settings.person if known else -1
     row = layout.row()
     automatic = AMR_OT_choose_person.bl_idname
-    row.operator(automatic, text="Whoever Fills Most", icon="AUTO", depress=chosen < 0).index = -1
+    row.operator(automatic, text="Automatic", icon="USER", depress=chosen < 0).index = -1
     if known:
         _draw_people(layout, settings, chosen)
     again = "Find People Again" if known else AMR_OT_find_people.bl_label
@@ -177,6 +187,20 @@ def draw_baked(layout, context):
     layout.prop(settings, "baked_max_error_mm", text="Max Error (mm)")
 
 
+class AMR_MT_strips(bpy.types.Menu):
+    """Which strip to reconstruct"""
+
+    bl_label = "Strip"
+
+    def draw(self, context):
+        layout = self.layout
+        scene = gather.strip_scene(context)
+        layout.operator("amr.choose_strip", text="Active Strip", icon="RESTRICT_SELECT_OFF").strip = ""
+        layout.separator()
+        for strip in gather.footage_strips(scene):
+            layout.operator("amr.choose_strip", text=strip.name, icon=_strip_icon(strip)).strip = strip.name
+
+
 # ----------------------------------------------------------------------------------------------------------- results
 
 
@@ -194,11 +218,6 @@ class AMR_UL_results(bpy.types.UIList):
 
 def draw_results(layout, context):
     settings = context.scene.amr
-    if not settings.results:
-        column = layout.column()
-        column.active = False
-        lines(column, context, "What you reconstruct in this scene is listed here.")
-        return
     row = layout.row()
     row.template_list("AMR_UL_results", "", settings, "results", settings, "active_result", rows=2)
     row.column(align=True).operator("amr.forget_result", text="", icon="REMOVE")
@@ -240,14 +259,14 @@ def facts(entry):
     if entry.lens_mm:
         known.append(("Lens", f"{entry.lens_mm:.0f} mm, {entry.focal_source or 'assumed'}"))
     if entry.baked:
-        known.append(("Baked copy", f"{entry.baked_keys} keys, {entry.baked_error_mm:.1f} mm off"))
+        known.append(("Baked copy", f"{entry.baked_keys} keys, within {entry.baked_error_mm:.1f} mm"))
     return known
 
 
 # ------------------------------------------------------------------------------------------------------ registration
 
 
-def _panel(name, label, space, draw, parent="", closed=False, draw_header=None):
+def _panel(name, label, space, draw, poll=None, draw_header=None):
     """A panel class for one space: Blender wants one class for each place a panel appears in."""
     suffix = {"VIEW_3D": "view3d", "SEQUENCE_EDITOR": "sequencer"}[space]
     members = {
@@ -257,13 +276,15 @@ def _panel(name, label, space, draw, parent="", closed=False, draw_header=None):
         "bl_space_type": space,
         "draw": lambda self, context: draw(self.layout, context),
     }
-    if parent:
-        members["bl_parent_id"] = f"AMR_PT_{parent}_{suffix}"
-    if closed:
-        members["bl_options"] = {"DEFAULT_CLOSED"}
+    if poll:
+        members["poll"] = classmethod(lambda cls, context: poll(context))
     if draw_header:
         members["draw_header"] = lambda self, context: draw_header(self.layout, context)
     return type(members["bl_idname"], (AmrPanel, bpy.types.Panel), members)
+
+
+def _has_results(context):
+    return bool(context.scene and context.scene.amr.results)
 
 
 def _draw_baked_header(layout, context):
@@ -273,15 +294,16 @@ def _draw_baked_header(layout, context):
 
 CLASSES = (
     AMR_UL_results,
+    AMR_MT_strips,
     *(
         panel
         for space in ("SEQUENCE_EDITOR", "VIEW_3D")
         for panel in (
             _panel("main", "Reconstruct", space, draw_main),
-            _panel("person", "Person", space, draw_person, parent="main"),
-            _panel("settings", "Actor and Camera", space, draw_settings, parent="main"),
-            _panel("baked", "Baked Copy", space, draw_baked, parent="main", draw_header=_draw_baked_header),
-            _panel("results", "Results", space, draw_results),
+            _panel("results", "Results", space, draw_results, poll=_has_results),
+            _panel("person", "Person", space, draw_person),
+            _panel("settings", "Actor and Camera", space, draw_settings),
+            _panel("baked", "Baked Copy", space, draw_baked, draw_header=_draw_baked_header),
         )
     ),
 )

@@ -49,7 +49,6 @@ class AMR_PG_settings(bpy.types.PropertyGroup):
 
     strip_name: StringProperty(
         name="Strip",
-        # No search callback here: Blender 4.2 crashes at exit after one was unregistered.
         description="The movie or image strip to reconstruct. Empty: the active strip of the sequencer",
     )
     people: CollectionProperty(type=AMR_PG_person)

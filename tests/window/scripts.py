@@ -1,0 +1,77 @@
+"""Python that the window tests run inside the live Blender."""
+
+SETUP = """
+import time
+MODULE = "bl_ext.user_default.amr_blender"
+
+def window_():
+    return bpy.context.window_manager.windows[0]
+
+def area_(kind):
+    areas = [a for a in window_().screen.areas if a.type == kind]
+    return max(areas, key=lambda a: a.width * a.height)
+
+def sidebar(kind=None):
+    global KIND
+    KIND = kind or KIND
+    area = area_(KIND)
+    return window_(), area, next(r for r in area.regions if r.type == "UI")
+
+def open_sidebar(kind):
+    window, area, region = sidebar(kind)
+    area.spaces.active.show_region_ui = True
+    try:
+        region.active_panel_category = "AMR"
+    except AttributeError:  # until the sidebar has been drawn once
+        return False
+    area.tag_redraw()
+    return region.active_panel_category == "AMR"
+
+def place(kind):
+    "x of the sidebar's middle, top and bottom, counted from the top of the screen"
+    window, area, region = sidebar(kind)
+    top = window.height - region.y - region.height
+    return [region.x + region.width // 3, top, top + region.height]
+
+def objects():
+    return sorted(o.name for o in bpy.data.objects)
+
+def addon():
+    import sys
+    return sys.modules[MODULE]
+
+def part(name):
+    import importlib
+    return importlib.import_module(MODULE + "." + name)
+
+KIND = "SEQUENCE_EDITOR"
+"""
+
+VIDEO_EDITING = """
+import os
+folder = os.path.join(bpy.utils.system_resource("SCRIPTS"), "startup", "bl_app_templates_system", "Video_Editing")
+bpy.ops.workspace.append_activate(idname="Video Editing", filepath=os.path.join(folder, "startup.blend"))
+window_().workspace = bpy.data.workspaces["Video Editing"]
+"""
+
+ADD_CLIP = """
+scene = window_().scene
+workspace = window_().workspace
+if hasattr(workspace, "sequencer_scene"):
+    workspace.sequencer_scene = scene
+scene.render.fps = 30
+editor = scene.sequence_editor_create()
+strip = editor.strips.new_movie("clip", {clip!r}, 1, 1)
+strip.frame_final_duration = min(strip.frame_final_duration, {frames})
+editor.active_strip = strip
+scene.frame_end = int(strip.frame_final_end) - 1
+area_("SEQUENCE_EDITOR").tag_redraw()
+out = [strip.frame_final_duration, scene.frame_end]
+"""
+
+SET_PYTHON = """
+preferences = bpy.context.preferences.addons[MODULE].preferences
+preferences.python_mode = "EXISTING"
+preferences.existing_python = {python!r}
+bpy.context.preferences.view.show_splash = False
+"""
