@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 MAX_KEYS = 1000
 _SAMPLES = 400
+_FIRST_RANK = 256
 _BLOCK = 256
 _STILL = 1e-6
 
@@ -51,23 +52,27 @@ def reduce_motion(take: Take, motion: Motion, max_error_mm: float) -> BakedMotio
     """
     skin, quaternions = _skin_around_hips(take, motion)
     tolerance = max_error_mm / 1000.0
-    sample = _spread_sample(skin, _SAMPLES)
+    frames = len(motion.frames)
+    most = min(MAX_KEYS, frames)
     blocks = skin.blocks(_BLOCK)
-    modes = np.empty((0, len(motion.frames)), np.float32)
-    shapes, error, worst = _fit(skin, blocks, modes)
-    count = 0
-    while len(sample) and error > tolerance and count < min(MAX_KEYS, len(motion.frames)):
-        moves = skin.displacements(sample).reshape(-1, len(motion.frames))
-        candidates = _principal_modes(moves)
+    sample = _spread_sample(skin, _SAMPLES)
+    count, rank = -1, _FIRST_RANK
+    while True:
+        moves = skin.displacements(sample).reshape(-1, frames)
+        candidates = _principal_modes(moves, rank)
         fewest = _fewest_modes(moves, candidates, tolerance)
         # Vertices outside the sample ask for more; taking them in makes the next round see them.
-        count = min(max(fewest, count + 1), len(candidates), MAX_KEYS)
-        modes = candidates[:count]
-        shapes, error, worst = _fit(skin, blocks, modes)
+        count = min(max(fewest, count + 1), len(candidates), most)
+        shapes, error, worst = _fit(skin, blocks, candidates[:count])
+        if error <= tolerance or count == most:
+            break
         grown = np.union1d(sample, worst)
-        if count == len(candidates) and len(grown) == len(sample):
+        if len(candidates) == rank and count == rank:
+            rank *= 2
+        elif count == len(candidates) and len(grown) == len(sample):
             break
         sample = grown
+    modes = candidates[:count]
     values, shapes = _into_slider_range(modes, shapes)
     return BakedMotion(
         location_m=motion.translation_m,
@@ -83,26 +88,25 @@ def _skin_around_hips(take: Take, motion: Motion) -> tuple[Skin, Array]:
     """Skinning as seen from the hips, with bones that move alike merged, and the hips' (N, 4) rotation."""
     matrices = skin_matrices(take, motion.rotations, motion.translation_m)
     hips = take.bone_rest[1, :3, 3].astype(np.float64)
-    turn = matrices[:, 1, :3, :3]
-    local = np.empty(matrices.shape[:2] + (3, 4))
-    local[..., :3] = turn.transpose(0, 2, 1)[:, None] @ matrices[..., :3, :3]
-    moved = matrices[..., :3, :3] @ hips + matrices[..., :3, 3] - motion.translation_m[:, None]
-    local[..., 3] = np.einsum("tji,tbj->tbi", turn, moved)
+    turn = matrices[1, :, :3, :3]
+    back = np.ascontiguousarray(turn.swapaxes(1, 2))
+    local = back @ matrices[:, :, :3]
+    local[..., 3] += local[..., :3] @ hips - (back @ motion.translation_m[..., None])[..., 0]
     local -= np.eye(3, 4)
     weights = dense_weights(take)
-    for bone in range(len(weights[0]) - 1, 1, -1):
+    for bone in range(len(local) - 1, 1, -1):
         parent = take.bone_parents[bone]
-        if np.abs(local[:, bone] - local[:, parent]).max() < _STILL:
+        if np.abs(local[bone] - local[parent]).max() < _STILL:
             weights[:, parent] += weights[:, bone]
             weights[:, bone] = 0.0
     # The hips themselves don't move here, nor does the root unless it carries weights of its own.
-    weights[:, np.abs(local).max((0, 2, 3)) < _STILL] = 0.0
+    weights[:, np.abs(local).max((1, 2, 3)) < _STILL] = 0.0
     offsets = None
     if take.refinement_basis is not None and motion.refinement is not None:
         offsets = (take.refinement_basis.astype(np.float32), motion.refinement.astype(np.float32))
     quaternions = rot.continuous(rot.quaternion_from_matrix(turn))
     rest = (take.vertices_m - hips).astype(np.float32)
-    columns = np.ascontiguousarray(local.transpose(1, 2, 3, 0), np.float32)
+    columns = np.ascontiguousarray(local.transpose(0, 2, 3, 1), np.float32)
     return Skin(rest, weights, columns, offsets), quaternions
 
 
@@ -111,6 +115,8 @@ def _spread_sample(skin: Skin, count: int) -> Array:
     moving = np.arange(len(skin.rest_m)) if skin.offsets is not None else np.flatnonzero(skin.weights.any(1))
     if len(moving) <= count:
         return moving
+    # A quarter of the vertices covers the body as well, and takes a quarter of the time.
+    moving = moving[:: max(1, min(4, len(moving) // count))]
     points = skin.rest_m[moving]
     chosen = np.empty(count, int)
     distance = np.full(len(points), np.inf, np.float32)
@@ -122,19 +128,21 @@ def _spread_sample(skin: Skin, count: int) -> Array:
     return moving[chosen]
 
 
-def _principal_modes(moves: Array) -> Array:
-    """(k, N) orthonormal rows: how the sampled coordinates (R, N) vary in time, strongest first."""
-    rows, frames = moves.shape
-    if rows < frames:
-        strength, vectors = np.linalg.eigh((moves @ moves.T).astype(np.float64))
-        keep = np.flatnonzero(strength > strength.max() * 1e-12)[::-1]
-        raw = vectors[:, keep].T.astype(np.float32) @ moves
-        # Weak modes lose their orthogonality to rounding; the fit below relies on it.
-        orthonormal: Array = np.linalg.qr(raw.astype(np.float64).T)[0].T
-        return orthonormal.astype(np.float32)
-    strength, vectors = np.linalg.eigh((moves.T @ moves).astype(np.float64))
-    keep = np.flatnonzero(strength > strength.max() * 1e-12)[::-1]
-    return np.ascontiguousarray(vectors[:, keep].T, np.float32)
+def _principal_modes(moves: Array, rank: int) -> Array:
+    """(k, N) orthonormal rows, k <= ``rank``: how the sampled coordinates (R, N) vary in time, strongest first.
+
+    Halko, Martinsson and Tropp, 2011: a random projection finds the space, a small eigenproblem orders it.
+    """
+    rank = min(rank, *moves.shape)
+    if rank == 0 or not moves.any():
+        return np.empty((0, moves.shape[1]), np.float32)
+    probe = np.random.default_rng(0).standard_normal((moves.shape[0], rank)).astype(np.float32)
+    space = np.linalg.qr((probe.T @ moves).T)[0]
+    # Squares of weak modes drown in single precision.
+    small = (moves @ space).astype(np.float64)
+    strength, vectors = np.linalg.eigh(small.T @ small)
+    keep = np.flatnonzero(strength > strength.max() * 1e-14)[::-1]
+    return np.ascontiguousarray((space @ vectors[:, keep].astype(np.float32)).T)
 
 
 def _fewest_modes(moves: Array, modes: Array, tolerance: float) -> int:
@@ -158,15 +166,19 @@ def _fewest_modes(moves: Array, modes: Array, tolerance: float) -> int:
 def _fit(skin: Skin, blocks: list[Array], modes: Array) -> tuple[Array, float, Array]:
     """Shapes for ``modes`` (k, N), the largest error in metres they leave, and the worst vertex of each bad block."""
     shapes = np.zeros((len(modes), len(skin.rest_m), 3), np.float32)
-    worst: list[int] = []
-    errors: list[float] = []
+    along, left_over = skin.seen_through(modes)
+    worst, errors = [], []
     for block in blocks:
-        moves = skin.displacements(block).reshape(3 * len(block), -1)
-        amounts = moves @ modes.T
-        shapes[:, block] = amounts.T.reshape(len(modes), len(block), 3)
-        moves -= amounts @ modes
-        by_vertex = np.einsum("vct,vct->vt", *(2 * [moves.reshape(len(block), 3, -1)])).max(1)
-        worst.append(int(block[by_vertex.argmax()]))
+        if skin.offsets is None:
+            amounts, left = along.displacements(block), left_over.displacements(block)
+        else:
+            left = skin.displacements(block)
+            amounts = left @ modes.T
+            left -= amounts @ modes
+        shapes[:, block] = amounts.transpose(2, 0, 1)
+        left *= left
+        by_vertex = left.sum(1).max(1)
+        worst.append(block[by_vertex.argmax()])
         errors.append(float(np.sqrt(by_vertex.max())))
     largest = max(errors)
     return shapes, largest, np.array([v for v, e in zip(worst, errors, strict=True) if e > 0.7 * largest])

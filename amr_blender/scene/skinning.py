@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def bone_locations(take: Take, translation_m: Array) -> tuple[Array, Array]:
 
 
 def skin_matrices(take: Take, rotations: Array, translation_m: Array) -> Array:
-    """(N, B, 4, 4): what each bone does to a vertex of the rest mesh, in the armature's space.
+    """(B, N, 4, 4): what each bone does to a vertex of the rest mesh, in the armature's space.
 
     Args:
         rotations: (N, B, 4) wxyz in the bones' rest frames.
@@ -46,14 +46,15 @@ def skin_matrices(take: Take, rotations: Array, translation_m: Array) -> Array:
     frames, bones = rotations.shape[:2]
     rest = take.bone_rest.astype(np.float64)
     rest_inverse = np.linalg.inv(rest)
-    basis = np.tile(np.eye(4), (frames, bones, 1, 1))
-    basis[:, :, :3, :3] = rot.matrix_from_quaternion(rotations.astype(np.float64))
-    basis[:, 0, :3, 3], basis[:, 1, :3, 3] = bone_locations(take, translation_m)
-    posed = np.empty((frames, bones, 4, 4))
+    turned = rot.matrix_from_quaternion(np.ascontiguousarray(rotations.swapaxes(0, 1), np.float64))
+    basis = np.tile(np.eye(4), (frames, 1, 1))
+    posed = np.empty((bones, frames, 4, 4))
+    locations = bone_locations(take, translation_m)
     for bone, parent in enumerate(take.bone_parents.tolist()):
-        local = rest[bone] @ basis[:, bone]
-        posed[:, bone] = local if parent < 0 else posed[:, parent] @ (rest_inverse[parent] @ local)
-    return posed @ rest_inverse
+        basis[:, :3, :3] = turned[bone]
+        basis[:, :3, 3] = locations[bone] if bone < len(locations) else 0.0
+        posed[bone] = rest[bone] @ basis if parent < 0 else posed[parent] @ (rest_inverse[parent] @ rest[bone]) @ basis
+    return posed @ rest_inverse[:, None]
 
 
 def dense_weights(take: Take) -> Array:
@@ -99,6 +100,14 @@ class Skin:
         blended = (weights @ matrices.reshape(len(bones), -1)).reshape(count, 3, 4, frames)
         moved: Array = np.einsum("vcjt,vjt->vct", blended[:, :, :3], corrected) + blended[:, :, 3] + shift
         return moved
+
+    def seen_through(self, modes: Array) -> tuple[Skin, Skin]:
+        """The part of the motion along orthonormal ``modes`` (k, N), as amounts of each mode, and the part left over.
+
+        Skinning is linear in the matrices, so both follow from the matrices alone; not so with corrective shapes.
+        """
+        amounts = self.matrices @ modes.T
+        return replace(self, matrices=amounts), replace(self, matrices=self.matrices - amounts @ modes)
 
     def blocks(self, size: int) -> list[Array]:
         """All vertices in groups of ``size`` that share bones, so that each group needs few matrices."""

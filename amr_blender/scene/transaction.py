@@ -24,7 +24,7 @@ def all_or_nothing(context: Any) -> Iterator[None]:
     """Remove every data-block made inside the ``with`` if it ends in an exception, and restore mode and selection."""
     before = set(_blocks())
     layer = context.view_layer
-    active, selected = layer.objects.active, list(context.selected_objects)
+    active, selected = layer.objects.active, [o for o in layer.objects if o.select_get()]
     mode = active.mode if active else "OBJECT"
     try:
         if mode != "OBJECT":
@@ -35,6 +35,7 @@ def all_or_nothing(context: Any) -> Iterator[None]:
         if current is not None and current.mode != "OBJECT":
             _set_mode(context, current, "OBJECT")
         bpy.data.batch_remove([block for address, block in _blocks().items() if address not in before])
+        layer.update()  # until then the layer still lists what is gone
         for item in layer.objects:
             item.select_set(item in selected)
         layer.objects.active = active
