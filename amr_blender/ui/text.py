@@ -38,4 +38,4 @@ def size(count: int) -> str:
 def wrap(text: str, width_px: float, ui_scale: float) -> list[str]:
     """Break ``text`` into lines for a box in a region of ``width_px``: Blender's labels do not wrap."""
     characters = max(18, int((width_px / max(ui_scale, 0.1) - 70) / 6.1))
-    return textwrap.wrap(text, characters) or [""]
+    return textwrap.wrap(text, characters, break_on_hyphens=False) or [""]

@@ -47,6 +47,12 @@ def part(name):
 KIND = "SEQUENCE_EDITOR"
 """
 
+NO_SPLASH = """
+import bpy
+bpy.context.preferences.view.show_splash = False
+bpy.ops.wm.save_userpref()
+"""
+
 VIDEO_EDITING = """
 import os
 folder = os.path.join(bpy.utils.system_resource("SCRIPTS"), "startup", "bl_app_templates_system", "Video_Editing")
@@ -73,5 +79,41 @@ SET_PYTHON = """
 preferences = bpy.context.preferences.addons[MODULE].preferences
 preferences.python_mode = "EXISTING"
 preferences.existing_python = {python!r}
-bpy.context.preferences.view.show_splash = False
+"""
+
+WATCH_RESPONSE = """
+def pulse(state={"last": time.monotonic()}):
+    now = time.monotonic()
+    GAPS.append(now - state["last"])
+    state["last"] = now
+    return 0.02
+GAPS = []
+bpy.app.timers.register(pulse, first_interval=0.02)
+"""
+
+STATE = """
+run = part("ui.runner").active
+out = {"stage": run.stage, "fraction": run.fraction, "pid": run.process._process.pid} if run else None
+"""
+
+IS_ALIVE = """
+import os
+try:
+    os.kill({pid}, 0)
+    out = True
+except ProcessLookupError:
+    out = False
+"""
+
+LEFT_OVER = """
+from pathlib import Path
+cache = part("preferences").cache_folder()
+out = sorted(str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file() and p.parent.name.startswith("amr-"))
+"""
+
+RESULT = """
+entry = window_().scene.amr.results[-1]
+kinds = {p: bpy.data.objects[getattr(entry, p)].type for p in ("armature", "mesh", "baked", "camera")}
+out = {"kinds": kinds, "frames": [entry.frame_start, entry.frame_end], "keys": entry.baked_keys,
+       "error": entry.baked_error_mm, "vertices": len(bpy.data.objects[entry.mesh].data.vertices)}
 """
