@@ -120,6 +120,7 @@ def _make(context: Any, take: Take, motion: Motion, options: ImportOptions) -> R
         twin["amr_baked_keys"], twin["amr_baked_error_mm"] = keys, error_mm
         twin["amr_baked_max_error_mm"] = options.baked_max_error_mm
         _hide(scene, hidden)
+    context.view_layer.update()  # so that a script that asks for matrices next gets them
     collection["amr_source"] = str(take.meta.get("source", {}).get("name", ""))
     return Result(
         name=name,
