@@ -57,7 +57,7 @@ def _people(options: argparse.Namespace) -> None:
     for person in people:
         picture = f"  {person['thumbnail']}" if options.out else ""
         frames = f"{person['frame_start']} to {person['frame_end'] - 1}"
-        print(f"person {person['index']}: in {person['share']:.0%} of the frames, {frames}{picture}")
+        print(f"person {person['index']}: fills {person['share']:.1%} of the picture, frames {frames}{picture}")
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -34,11 +34,14 @@ def default_clip() -> Path:
 
 
 class StageClock:
-    """Seconds of each stage, from the reports of the pipeline: a stage runs from its first report to its full count."""
+    """Time of each stage, from the reports of the pipeline: a stage runs from its first report to its full count."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._stage, self._since = LOADING, time.perf_counter()
+        """Of the wall clock."""
+        self.cpu_seconds: dict[str, float] = {}
+        """Of all processor cores together, which other programs on the machine do not lengthen."""
+        self._stage, self._since, self._cpu_since = LOADING, time.perf_counter(), time.process_time()
 
     def report(self, stage: str, done: int, total: int) -> None:
         """Receive one report."""
@@ -49,17 +52,18 @@ class StageClock:
 
     def switch(self, stage: str) -> None:
         """Book the time until now and go on with ``stage``."""
-        now = time.perf_counter()
+        now, cpu_now = time.perf_counter(), time.process_time()
         self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
-        self._stage, self._since = stage, now
+        self.cpu_seconds[self._stage] = self.cpu_seconds.get(self._stage, 0.0) + cpu_now - self._cpu_since
+        self._stage, self._since, self._cpu_since = stage, now, cpu_now
 
 
 def bench(job: Job, report: Report, warn: Warn) -> dict[str, Any]:
     """Run ``job`` without a cache and measure it.
 
     Returns:
-        JSON-able figures: ``device``, ``clip``, ``stages`` (each with ``seconds`` and ``frames_per_second``),
-        ``end_to_end``, ``peak_memory_mb``, ``peak_gpu_memory_mb`` on CUDA, versions.
+        JSON-able figures: ``device``, ``clip``, ``stages`` (each with ``seconds``, ``cpu_seconds`` and
+        ``frames_per_second``), ``end_to_end``, ``peak_memory_mb``, ``peak_gpu_memory_mb`` on CUDA, versions.
 
     Raises:
         AmrError: as :func:`model.pipeline.reconstruct`.
@@ -86,8 +90,8 @@ def bench(job: Job, report: Report, warn: Warn) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "clip": {"name": source["name"], "width": source["width"], "height": source["height"], "frames": frames},
         "quality": job.quality,
-        "stages": {name: _rate(frames, spent) for name, spent in clock.seconds.items()},
-        "end_to_end": _rate(frames, seconds),
+        "stages": {name: _rate(frames, spent, clock.cpu_seconds[name]) for name, spent in clock.seconds.items()},
+        "end_to_end": _rate(frames, seconds, sum(clock.cpu_seconds.values())),
         "peak_memory_mb": round(peak_memory_bytes() / 2**20),
     }
     if devices[-1].startswith("cuda"):
@@ -96,8 +100,9 @@ def bench(job: Job, report: Report, warn: Warn) -> dict[str, Any]:
     return figures
 
 
-def _rate(frames: int, seconds: float) -> dict[str, float]:
-    return {"seconds": round(seconds, 3), "frames_per_second": round(frames / max(seconds, 1e-9), 2)}
+def _rate(frames: int, seconds: float, cpu_seconds: float) -> dict[str, float]:
+    rate = frames / max(seconds, 1e-9)
+    return {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3), "frames_per_second": round(rate, 2)}
 
 
 def format_table(figures: dict[str, Any]) -> str:
@@ -107,10 +112,12 @@ def format_table(figures: dict[str, Any]) -> str:
         f"{clip['name']}: {clip['frames']} frames of {clip['width']}x{clip['height']}, quality {figures['quality']}",
         f"on {figures['device']}, {figures['threads']} threads, torch {figures['torch']}",
         "",
-        f"{'stage':<12}{'seconds':>10}{'frames/s':>12}",
+        f"{'stage':<12}{'seconds':>10}{'cpu s':>10}{'frames/s':>12}",
     ]
     for name, rate in {**figures["stages"], "end to end": figures["end_to_end"]}.items():
-        lines.append(f"{name:<12}{rate['seconds']:>10.2f}{rate['frames_per_second']:>12.1f}")
+        lines.append(
+            f"{name:<12}{rate['seconds']:>10.2f}{rate['cpu_seconds']:>10.2f}{rate['frames_per_second']:>12.1f}"
+        )
     lines += ["", f"peak memory {figures['peak_memory_mb']} MB"]
     if "peak_gpu_memory_mb" in figures:
         lines.append(f"peak memory on the graphics card {figures['peak_gpu_memory_mb']} MB")

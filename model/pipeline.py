@@ -78,9 +78,10 @@ def reconstruct(
 def list_people(
     job: Job, report: Report = _no_report, warn: Warn = _no_warning, tell_device: TellDevice = _no_device
 ) -> list[dict[str, Any]]:
-    """Who is in the clip: a list of {index, share, frame_start, frame_end, thumbnail}, the most visible person first.
+    """Who is in the clip: a list of {index, share, frame_start, frame_end, thumbnail}, who fills most of it first.
 
-    ``share`` is the part of the frames in which the person is seen, ``thumbnail`` the path of a PNG in ``job.out``.
+    ``share`` is the part of the picture that the person fills, 0..1, over all frames of the range; ``thumbnail`` the
+    path of a PNG in ``job.out``.
 
     Raises:
         AmrError: as :func:`reconstruct`; also if nobody is in the clip.
@@ -112,6 +113,7 @@ class _Work:
         self._job, self._video, self._assets, self._cache = job, video, assets, cache
         self._report, self._tell_device = report, tell_device
         self._range = (job.frame_start, job.frame_end)
+        self._frame_count = min(job.frame_end or video.info.frame_count, video.info.frame_count) - job.frame_start
         self._detection = [video.info.sha256, self._range, job.image_fps, fingerprint(assets, _DETECTION)]
         self._device: torch.device | None = None
         self._networks: Networks | None = None
@@ -126,7 +128,9 @@ class _Work:
         device = self._choose_device()
         self._networks = None  # their memory is needed for the fit
         body = AnnyBody.load(self._assets, device)
+        self._report("fit", 0, len(landmarks.frames))
         take = estimate(landmarks, body, self._video.info, self._job, self._report, device)
+        self._report("fit", take.frame_count, take.frame_count)
         take.meta["person"] = {"index": person.index, "count": len(people)}
         self._warn_of_short_clip(take)
         return take
@@ -137,7 +141,9 @@ class _Work:
         name = key(self._detection)
         people = self._cache.records("people", name, Person)
         if people is None:
-            people = find_people(self._video, self._range, self._load_networks(), self._report)
+            networks = self._load_networks()
+            self._report("detect", 0, self._frame_count)
+            people = find_people(self._video, self._range, networks, self._report)
             self._cache.keep_records("people", name, people)
         return people
 
@@ -148,7 +154,9 @@ class _Work:
         kept = self._cache.records("landmarks", name, Landmarks)
         if kept:
             return kept[0]
-        landmarks = track_landmarks(self._video, person, self._range, self._load_networks(), self._report)
+        networks = self._load_networks()
+        self._report("landmarks", 0, self._frame_count)
+        landmarks = track_landmarks(self._video, person, self._range, networks, self._report)
         self._cache.keep_records("landmarks", name, [landmarks])
         return landmarks
 
