@@ -58,7 +58,7 @@ def reduce_motion(take: Take, motion: Motion, max_error_mm: float) -> BakedMotio
     sample = _spread_sample(skin, _SAMPLES)
     count, rank = -1, _FIRST_RANK
     while True:
-        moves = skin.displacements(sample).reshape(-1, frames)
+        moves = skin.displacements(sample).reshape(3 * len(sample), frames)
         candidates = _principal_modes(moves, rank)
         fewest = _fewest_modes(moves, candidates, tolerance)
         # Vertices outside the sample ask for more; taking them in makes the next round see them.

@@ -88,6 +88,8 @@ class Skin:
         count, frames = len(vertices), matrices.shape[-1]
         rest = self.rest_m[vertices]
         if self.offsets is None:
+            if len(bones) == 0:
+                return np.zeros((count, 3, frames), np.float32)
             # sum_b w_b A_b (x, y, z, 1): both sums in one matrix product.
             homogeneous = np.concatenate([rest, np.ones((count, 1), np.float32)], 1)
             load = (weights[:, :, None] * homogeneous[:, None, :]).reshape(count, -1)
