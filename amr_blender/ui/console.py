@@ -18,14 +18,12 @@ def progress():
     shown = [""]
 
     def show(run, _=None):
-        bar = "#" * round(20 * run.fraction)
-        line = f"{text.stage(run.stage):<22} [{bar:<20}] {run.fraction:4.0%} {run.done}/{run.total} "
-        line += text.time_left(run.eta_s)
-        if terminal and line != shown[0]:
-            print(f"\r{line:<78}", end="", file=stream, flush=True)
-        elif not terminal and text.stage(run.stage) != shown[0]:
-            line = text.stage(run.stage)
-            print(line, file=stream, flush=True)
+        line = text.stage(run.stage)
+        if terminal:
+            bar = "#" * round(20 * run.fraction)
+            line = f"{line:<22} [{bar:<20}] {run.fraction:4.0%} {run.done}/{run.total} {text.time_left(run.eta_s)}"
+        if line != shown[0]:
+            print(f"\r{line:<78}" if terminal else line, end="" if terminal else "\n", file=stream, flush=True)
         shown[0] = line
 
     try:
