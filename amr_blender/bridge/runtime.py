@@ -152,6 +152,7 @@ class Probe:
         self.python = python
         self._timeout_s = timeout_s
         self._child: subprocess.Popen[bytes] | None = None
+        self._cancelled = threading.Event()
         self._outcome: Report | RuntimeSetupError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -174,6 +175,7 @@ class Probe:
         return self._outcome
 
     def cancel(self) -> None:
+        self._cancelled.set()
         if self._child:
             process_tree.kill(self._child)
 
@@ -186,6 +188,8 @@ class Probe:
     def _ask(self) -> Report:
         try:
             self._child = spawn([str(self.python), "-I", "-c", _PROBE], stderr=subprocess.PIPE)
+            if self._cancelled.is_set():  # while it started
+                process_tree.kill(self._child)
             output, errors = self._child.communicate(timeout=self._timeout_s)
         except subprocess.TimeoutExpired as error:
             self.cancel()

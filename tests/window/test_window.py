@@ -95,7 +95,8 @@ def test_the_result_through_its_camera(window, button):
     x, top, bottom = open_tab(window, "VIEW_3D")
     window.run("bpy.data.objects.remove(bpy.data.objects['Cube'])")
     window.click(*window.find_button("amr.view_camera", x + 100, top, bottom))
-    window.run(f"window_().scene.frame_set({FRAMES // 2})")
+    window.run(f"window_().scene.frame_set({FRAMES // 2}); [a.tag_redraw() for a in window_().screen.areas]")
+    time.sleep(2.0)
     shot(window, "6_through_the_camera")
     assert window.run("out = area_('VIEW_3D').spaces.active.region_3d.view_perspective") == "CAMERA"
 
