@@ -1,7 +1,7 @@
 """Footage as a stream of upright RGB frames with exact numbers and presentation times.
 
-Frames are counted while reading from the start, never sought: seeking by frame number is off by some frames in many files.
-Times are the container's presentation times relative to the first frame, so variable frame rates come out right.
+Frames are counted while reading from the start, never sought: seeking by frame number is off by some frames in many
+files. Times are the container's presentation times relative to the first frame, so variable frame rates come out right.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from amr_blender.contract.errors import VideoError
 from amr_blender.contract.spaces import focal_px_from_35mm_equivalent
 from model.exif import read_exif
 
-IMAGE_SUFFIXES = frozenset(".bmp .dib .jpeg .jpg .jpe .jp2 .png .pbm .pgm .ppm .pnm .tif .tiff .webp".split())
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".dib", ".jpeg", ".jpg", ".jpe", ".jp2", ".png", ".pbm", ".pgm", ".ppm", ".pnm", ".tif", ".tiff", ".webp"}
+)
 MAX_PIXELS = 16384 * 16384
 _DEFAULT_FPS = 24.0
 _HASH_BLOCK_BYTES = 1 << 20
@@ -75,27 +77,16 @@ class Video:
         self._files = [self._path.parent / name for name in images] or [self._path]
         for file in self._files:
             _check_file(file)
-        if images or self._path.suffix.lower() in IMAGE_SUFFIXES:
-            self._images, fps, count, rotation, focal_mm = True, image_fps, len(self._files), 0, None
+        self._images = bool(images) or self._path.suffix.lower() in IMAGE_SUFFIXES
+        focal_mm: float | None = None
+        if self._images:
             first = _read_image(self._files[0])
+            fps, count, rotation = image_fps, float(len(self._files)), 0
             if self._files[0].suffix.lower() in (".jpg", ".jpeg", ".jpe"):
                 exif = read_exif(self._files[0])
                 rotation, focal_mm = exif.rotation_deg, exif.focal_35mm
         else:
-            self._images, focal_mm = False, None
-            capture = _open_movie(self._path)
-            try:
-                first = _next_picture(capture)
-                fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-                rotation = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
-            finally:
-                capture.release()
-            if first is None:
-                raise VideoError(
-                    "video-empty",
-                    f"'{self._path.name}' holds no frame that can be decoded.",
-                    "Copy or export the footage again.",
-                )
+            first, fps, count, rotation = _first_of_movie(self._path)
         height, width = first.shape[:2]
         self.info = VideoInfo(
             name=self._path.name,
@@ -205,9 +196,21 @@ def _open_movie(path: Path) -> Any:
     return capture
 
 
-def _next_picture(capture: Any) -> NDArray[np.uint8] | None:
-    ok, bgr = capture.read()
-    return _to_rgb(bgr) if ok and bgr is not None and bgr.size else None
+def _first_of_movie(path: Path) -> tuple[NDArray[np.uint8], float, float, int]:
+    """First frame, rate, announced count, and clockwise turn in degrees."""
+    capture = _open_movie(path)
+    try:
+        ok, bgr = capture.read()
+        if not ok or bgr is None or not bgr.size:
+            raise VideoError(
+                "video-empty",
+                f"'{path.name}' holds no frame that can be decoded.",
+                "Copy or export the footage again.",
+            )
+        rotation = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        return _to_rgb(bgr), capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT), rotation
+    finally:
+        capture.release()
 
 
 def _check_size(pixels: float, path: Path) -> None:

@@ -2,9 +2,9 @@
 
 ``python -m model.convert.blazepose WHEEL ASSETS`` writes ``blazepose_detector.npz`` and ``blazepose_landmarks.npz``.
 
-Each file holds the weights in torch's layout (``w0``, ``b0``, ..., float16 where the source is float16) and ``graph``, UTF-8 JSON
-bytes: ``input`` (name and NHWC shape), ``outputs`` (names) and ``steps``, a list of operations in order over named values in
-NCHW. What the chosen outputs do not need (the segmentation mask) is left out.
+Each file holds the weights in torch's layout (``w0``, ``b0``, ..., float16 where the source is float16) and ``graph``,
+UTF-8 JSON bytes: ``input`` (name and NHWC shape), ``outputs`` (names) and ``steps``, a list of operations in order over
+named values in NCHW. What the chosen outputs do not need (the segmentation mask) is left out.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def convert(wheel: Path, assets: Path) -> list[Path]:
         arrays = convert_network((wheel / source.tflite).read_bytes(), source.outputs)
         target = assets / source.target
         partial = target.with_name(target.stem + ".partial.npz")
-        np.savez(partial, **arrays)  # type: ignore[arg-type]
+        np.savez(partial, **arrays)
         partial.replace(target)
         written.append(target)
     return written

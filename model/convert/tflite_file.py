@@ -42,7 +42,7 @@ class Operator:
 
 
 class TfliteFile:
-    """The first graph of a .tflite file. Dequantizing and densifying of constants is done here, not left in the graph."""
+    """The first graph of a .tflite file. Constants are dequantized and densified here, not left to the graph."""
 
     def __init__(self, data: bytes) -> None:
         self._model = tflite.Model.GetRootAsModel(data, 0)
@@ -76,7 +76,7 @@ class TfliteFile:
         data = self._model.Buffers(table.Buffer()).DataAsNumpy()
         if isinstance(data, int) or not len(data):
             raise ValueError(f"Tensor {tensor} is not a constant.")
-        values = np.frombuffer(data.tobytes(), _TYPES[table.Type()])
+        values: NDArray[Any] = np.frombuffer(data.tobytes(), _TYPES[table.Type()])
         if table.Sparsity() is not None:
             return _dense(table.Sparsity(), self.shape(tensor), values)
         return values.reshape(self.shape(tensor))
@@ -96,8 +96,9 @@ def _index_vector(kind: int, table: Any) -> NDArray[np.int64]:
 def _dense(sparsity: Any, shape: list[int], values: NDArray[Any]) -> NDArray[Any]:
     """Lay the stored values out in a dense array of ``shape``.
 
-    The format walks the levels in traversal order; a level is either dense (all its positions) or compressed (row pointers and
-    column numbers). Levels behind the tensor's own axes count inside blocks of the axes that the block map names.
+    The format walks the levels in traversal order; a level is either dense (all its positions) or compressed (row
+    pointers and column numbers). Levels behind the tensor's own axes count inside blocks of the axes that the block map
+    names.
     """
     order, block_map = _numbers(sparsity.TraversalOrderAsNumpy()), _numbers(sparsity.BlockMapAsNumpy())
     position = np.zeros(1, np.int64)
@@ -111,19 +112,21 @@ def _dense(sparsity: Any, shape: list[int], values: NDArray[Any]) -> NDArray[Any
         else:
             segments = _index_vector(metadata.ArraySegmentsType(), metadata.ArraySegments())
             indices = _index_vector(metadata.ArrayIndicesType(), metadata.ArrayIndices())
-            counts = segments[position + 1] - segments[position]
+            counts: NDArray[np.int64] = segments[position + 1] - segments[position]
             coordinates = [np.repeat(c, counts) for c in coordinates]
             # All runs first..last+1, one behind the other.
-            starts = np.repeat(segments[position] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+            starts: NDArray[np.int64] = np.repeat(
+                segments[position] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts
+            )
             position = starts + np.arange(counts.sum())
             coordinates.append(indices[position])
-    axes = [np.zeros(len(position), np.int64) for _ in shape]
+    axes: list[NDArray[np.int64]] = [np.zeros(len(position), np.int64) for _ in shape]
     block_size = {int(axis): sparsity.DimMetadata(len(shape) + k).DenseSize() for k, axis in enumerate(block_map)}
     for level, axis in enumerate(order):
         if axis < len(shape):
             axes[axis] += coordinates[level] * block_size.get(int(axis), 1)
         else:
             axes[block_map[axis - len(shape)]] += coordinates[level]
-    out = np.zeros(shape, values.dtype)
+    out: NDArray[Any] = np.zeros(shape, values.dtype)
     out[tuple(axes)] = values[position]
     return out

@@ -77,7 +77,8 @@ class ConvertedNetwork(nn.Module):
                 if left != right or top != bottom:
                     x, padding = F.pad(x, step["pad"]), (0, 0)
                 weight, bias = getattr(self, step["weight"]), getattr(self, step["bias"])
-                return _activate(F.conv2d(x, weight, bias, step["stride"], padding, 1, step["groups"]), step["activation"])
+                x = F.conv2d(x, weight, bias, step["stride"], padding, 1, step["groups"])
+                return _activate(x, step["activation"])
             case "add":
                 return _activate(x + inputs[1], step["activation"])
             case "max_pool":
