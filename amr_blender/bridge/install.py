@@ -101,7 +101,7 @@ class Install:
     def _run(self) -> None:
         try:
             self._check_space()
-            if not venv_python(self._folder).is_file() or not (self._folder / "pyvenv.cfg").is_file():
+            if self._pip_version() is None:  # nothing there yet, or cancelled before it was whole
                 self._make_venv()
             self._install_packages()
             self._tell("Checking", 0.98)
@@ -150,15 +150,20 @@ class Install:
         counter = PipProgress(self._lock)
         command = [str(python), "-I", "-u", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
         command += ["--no-input", "--disable-pip-version-check", "--cache-dir", str(downloads), "--timeout", "30"]
-        command += ["--retries", "5", *self._newer_pip_flags(python), "-r", str(self._lock)]
+        command += ["--retries", "5", *self._newer_pip_flags(), "-r", str(self._lock)]
         if self._call(command, lambda line: self._tell(*counter.read(line))):
             raise _pip_failure(self._log)
 
-    def _newer_pip_flags(self, python: Path) -> list[str]:
-        seen: list[str] = []
-        self._call([str(python), "-I", "-m", "pip", "--version"], seen.append)
+    def _pip_version(self) -> tuple[int, int] | None:
+        """Version of the environment's pip; None if there is no working environment."""
+        python, seen = venv_python(self._folder), list[str]()
+        if not python.is_file() or self._call([str(python), "-I", "-m", "pip", "--version"], seen.append):
+            return None
         found = re.search(r"pip (\d+)\.(\d+)", " ".join(seen))
-        version = (int(found[1]), int(found[2])) if found else (0, 0)
+        return (int(found[1]), int(found[2])) if found else (0, 0)
+
+    def _newer_pip_flags(self) -> list[str]:
+        version = self._pip_version() or (0, 0)
         flags = ["--progress-bar", "raw"] if version >= (24, 1) else ["--progress-bar", "off"]
         return flags + (["--resume-retries", "5"] if version >= (25, 1) else [])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import platform
-import sys
 import traceback
 from dataclasses import dataclass
 
@@ -54,12 +53,3 @@ def remember(error: BaseException, *, host: str = "", details: str = "") -> Prob
     last = Problem(code, message, remedy, "\n\n".join(part for part in parts if part))
     log.error("%s", last.diagnostics)
     return last
-
-
-def ensure_log() -> None:
-    """Send the log to the terminal, where Blender's own messages go, unless the studio has set up logging."""
-    if not log.handlers and not logging.getLogger().handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        log.addHandler(handler)
-        log.propagate = False

@@ -35,7 +35,6 @@ class AMR_PG_result(bpy.types.PropertyGroup):
     frames_seen: IntProperty(description="Source frames on which the person was seen")
     baked_keys: IntProperty()
     baked_error_mm: FloatProperty()
-    seconds: FloatProperty()
     height_m: FloatProperty()
     height_given: BoolProperty()
     lens_mm: FloatProperty()

@@ -1,7 +1,5 @@
 """From a take to an entry in the panel's list of results; and the other way round, from an entry to its objects."""
 
-import time
-
 import bpy
 
 from ..contract.errors import SceneError
@@ -18,7 +16,6 @@ def bring_in(context, scene, take, clip, name, baked_max_error_mm, take_path):
     Raises:
         AmrError: and leaves the scene as it was.
     """
-    started = time.monotonic()
     options = ImportOptions(
         name=name,
         baked=baked_max_error_mm is not None,
@@ -35,7 +32,7 @@ def bring_in(context, scene, take, clip, name, baked_max_error_mm, take_path):
     entry.baked_keys, entry.baked_error_mm = made.baked_keys, made.baked_error_mm
     entry.frame_start, entry.frame_end = made.frame_start, made.frame_end
     _describe(entry, take, made.warnings)
-    entry.take, entry.seconds = take_path, time.monotonic() - started
+    entry.take = take_path
     return entry
 
 
