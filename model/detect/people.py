@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amr_blender.contract.errors import PersonError, VideoError
 from model.detect import detector
 from model.detect.crops import MARGIN, Array, crops_from_keypoints, cut_out, to_frame
-from model.detect.linking import Detection, Linker, Track, same_person, stitch, without_doubles
+from model.detect.linking import Detection, Linker, Track, radius_px, same_person, stitch, without_doubles
 from model.detect.networks import Networks
 from model.detect.shots import CutFinder
 from model.video import Frame, Video
@@ -24,6 +24,7 @@ THRESHOLD = 0.5
 MIN_SHARE_OF_BEST = 0.02
 _LOOK_AGAIN_FRAMES = 8
 _THUMBNAIL_PX = 192
+_MIN_SIDE_PX = 8
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,19 @@ def _join(candidates: list[tuple[float, Array, Array]], rgb: NDArray[np.uint8]) 
     """One detection a person, from the window that shows them best."""
     kept: list[tuple[float, Array, Array]] = []
     for candidate in sorted(candidates, key=lambda c: -c[0]):
-        if candidate[2][2] > 8 and not any(same_person(candidate[2], other[2]) for other in kept):
+        if candidate[2][2] > _MIN_SIDE_PX and not any(_repeats(candidate, other) for other in kept):
             kept.append(candidate)
     return [
         Detection(crop, points, score, _appearance(rgb, points), _pictures(rgb, crop)) for score, points, crop in kept
     ]
+
+
+def _repeats(candidate: tuple[float, Array, Array], other: tuple[float, Array, Array]) -> bool:
+    """The candidate is the person ``other``, or a doubtful smaller one in the middle of that person."""
+    if same_person(candidate[2], other[2]):
+        return True
+    away = np.linalg.norm(candidate[2][:2] - other[2][:2]) / radius_px(other[2])
+    return bool(away < 0.6 and candidate[2][2] < other[2][2] and candidate[0] < 0.6 * other[0])
 
 
 def _appearance(rgb: NDArray[np.uint8], keypoints_px: Array) -> Array:
