@@ -119,7 +119,8 @@ class AMR_OT_reconstruct(JobOperator, bpy.types.Operator):
 
     def deliver(self, run):
         try:
-            call(bpy.ops.amr.import_take, filepath=run.outcome.take, **run.plan.arguments)
+            told = "\n".join(run.warnings)
+            call(bpy.ops.amr.import_take, filepath=run.outcome.take, warnings=told, **run.plan.arguments)
         except Exception:
             runner.discard(run.plan)
             raise
@@ -169,12 +170,15 @@ class AMR_OT_import_take(AmrOperator, bpy.types.Operator):
     baked_max_error_mm: FloatProperty(name="Max Vertex Error (mm)", default=5.0, min=0.1, max=100.0)
     clip: StringProperty(description="The strip as JSON; empty: the take's own rate", options={"HIDDEN"})
     scene_uid: IntProperty(description="session_uid of the scene; 0: the window's", options={"HIDDEN"})
+    warnings: StringProperty(description="What the worker said meanwhile, one a line", options={"HIDDEN"})
 
     def run(self, context):
         take = takes.load(Path(bpy.path.abspath(self.filepath)))
         scene = gather.scene_by_uid(self.scene_uid) if self.scene_uid else context.scene
         clip = gather.clip_from_json(self.clip) if self.clip else None
-        results.bring_in(context, scene, take, clip, self.name, self.max_error(), self.filepath)
+        entry = results.bring_in(context, scene, take, clip, self.name, self.max_error())
+        entry.take = self.filepath
+        results.add_warnings(entry, self.warnings.splitlines())
         redraw.tag()
 
     def max_error(self):
@@ -222,10 +226,12 @@ class AMR_OT_choose_person(AmrOperator, bpy.types.Operator):
     index: IntProperty(default=-1, description="-1: whoever fills most of the clip")
 
     @classmethod
-    def description(cls, _context, properties):
-        if properties.index < 0:
-            return "Reconstruct the person who fills most of the clip"
-        return f"Reconstruct person {properties.index + 1}"
+    def description(cls, context, properties):
+        for person in gather.strip_scene(context).amr.people:
+            if person.index == properties.index:
+                seen = f"seen in frames {person.frame_start} to {person.frame_end - 1} of the clip"
+                return f"Reconstruct person {person.index + 1}: {seen}, filling {person.share:.1%} of the picture"
+        return "Reconstruct the person who fills most of the clip"
 
     def run(self, context):
         gather.strip_scene(context).amr.person = self.index

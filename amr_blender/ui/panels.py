@@ -151,7 +151,7 @@ def _draw_people(layout, settings, chosen):
             cell.label(text="", icon="USER")
         button = cell.operator(
             AMR_OT_choose_person.bl_idname,
-            text=f"{person.index + 1}:  {person.share:.0%}",
+            text=f"Person {person.index + 1}",
             depress=person.index == chosen,
         )
         button.index = person.index

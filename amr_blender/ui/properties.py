@@ -14,9 +14,11 @@ class AMR_PG_person(bpy.types.PropertyGroup):
     """Somebody that was found in the footage."""
 
     index: IntProperty(name="Number", min=0)
-    share: FloatProperty(name="Share", description="Part of the clip in which this person is seen", subtype="FACTOR")
+    share: FloatProperty(
+        name="Share", description="Part of the picture that this person fills, over the whole clip", subtype="FACTOR"
+    )
     frame_start: IntProperty(name="First Frame")
-    frame_end: IntProperty(name="Last Frame")
+    frame_end: IntProperty(name="End", description="One past the last frame")
     thumbnail: StringProperty(name="Picture", subtype="FILE_PATH")
 
 

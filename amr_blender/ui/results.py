@@ -10,7 +10,7 @@ from ..scene.bring_in import bring_in as build
 PARTS = ("collection", "armature", "mesh", "baked", "camera")
 
 
-def bring_in(context, scene, take, clip, name, baked_max_error_mm, take_path):
+def bring_in(context, scene, take, clip, name, baked_max_error_mm):
     """Build ``take`` in ``scene`` and list it there.  ``clip`` gives footage and timing, or is None.
 
     Raises:
@@ -32,7 +32,6 @@ def bring_in(context, scene, take, clip, name, baked_max_error_mm, take_path):
     entry.baked_keys, entry.baked_error_mm = made.baked_keys, made.baked_error_mm
     entry.frame_start, entry.frame_end = made.frame_start, made.frame_end
     _describe(entry, take, made.warnings)
-    entry.take = take_path
     return entry
 
 
@@ -52,6 +51,12 @@ def _describe(entry, take, warnings):
     entry.lens_mm = lens_from_focal_px(float(take.K[0, 0]), width, height) if width and height else 0.0
     told = [warning["message"] for warning in take.meta.get("warnings", [])]
     entry.warnings = "\n".join([*told, *warnings])
+
+
+def add_warnings(entry, sentences):
+    """Add what the take itself does not tell already."""
+    known = entry.warnings.splitlines()
+    entry.warnings = "\n".join(known + [sentence for sentence in dict.fromkeys(sentences) if sentence not in known])
 
 
 def show_people(settings, people, footage_key):

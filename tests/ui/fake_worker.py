@@ -22,6 +22,7 @@ def send(kind, **values):
 send("hello", protocol=1, pid=__import__("os").getpid(), device="cpu")
 send("progress", stage="read", done=1, total=1, fraction=0.1, eta_s=2.0)
 send("progress", stage="detect", done=3, total=10, fraction=0.4, eta_s=1.0)
+send("warn", code="cache", message="The cache is full.")
 if behaviour["end"] == "hang":
     Path(job["out"]).parent.mkdir(parents=True, exist_ok=True)
     while True:

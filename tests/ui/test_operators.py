@@ -28,6 +28,7 @@ def test_a_script_reconstructs_to_the_end(stage):
     assert entry.baked_keys >= 1
     assert 0 < entry.baked_error_mm <= 5.0
     assert Path(entry.take).is_file()
+    assert entry.warnings == "The cache is full."
     assert stage.left_over() == [str(Path(entry.take).relative_to(stage.cache))], "scratch files stay"
 
 

@@ -108,7 +108,8 @@ except ProcessLookupError:
 LEFT_OVER = """
 from pathlib import Path
 cache = part("preferences").cache_folder()
-out = sorted(str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file() and p.parent.name.startswith("amr-"))
+files = [p.relative_to(cache) for p in cache.rglob("*") if p.is_file()]
+out = sorted(str(p) for p in files if p.parts[0].startswith("amr-"))
 """
 
 RESULT = """

@@ -50,13 +50,24 @@ def test_the_python_answers_in_the_preferences(window):
     assert "torch" in answer
 
 
+def test_people_are_found_and_shown(window, button):
+    x, top, bottom = window.run("out = place('SEQUENCE_EDITOR')")
+    window.click(*window.find_button("amr.find_people", x, top, bottom))
+    window.wait_for("part('ui.runner').active is not None", 10)
+    window.wait_for("part('ui.runner').active is None", 120)
+    icons = "[part('ui.thumbnails').icon(p.thumbnail) for p in window_().scene.amr.people]"
+    assert window.run(f"out = {icons}"), window.run("out = part('ui.problems').last.diagnostics")
+    assert all(icon > 0 for icon in window.run(f"out = {icons}"))
+    shot(window, "2_people")
+
+
 def test_escape_cancels_within_a_second(window, button):
-    before = window.run("out = objects()")
-    shot(window, "2_ready")
+    before, left_before = window.run("out = objects()"), window.run(scripts.LEFT_OVER)
+    shot(window, "3_ready")
     window.click(*button)
     window.wait_for("part('ui.runner').active and part('ui.runner').active.fraction > 0.05", 120)
     state = window.run(scripts.STATE)
-    shot(window, "3_running")
+    shot(window, "4_running")
     assert window.run(scripts.IS_ALIVE.format(pid=state["pid"]))
     started = time.monotonic()
     window.key("Escape")
@@ -65,8 +76,8 @@ def test_escape_cancels_within_a_second(window, button):
     assert time.monotonic() - started < 1.5
     assert not window.run(scripts.IS_ALIVE.format(pid=state["pid"]))
     assert window.run("out = objects()") == before
-    assert window.run(scripts.LEFT_OVER) == []
-    shot(window, "4_cancelled")
+    assert window.run(scripts.LEFT_OVER) == left_before
+    shot(window, "5_cancelled")
 
 
 def test_a_click_makes_armature_mesh_and_camera(window, button):
@@ -78,7 +89,7 @@ def test_a_click_makes_armature_mesh_and_camera(window, button):
     window.wait_for("part('ui.runner').active is None or part('ui.runner').active.outcome", 300)
     gaps = window.run("out = GAPS[:-5]")
     window.wait_for("part('ui.runner').active is None", 60)
-    shot(window, "5_done")
+    shot(window, "6_done")
     problem = window.run("p = part('ui.problems').last; out = p and p.diagnostics")
     assert problem is None, problem
     assert sorted(gaps)[int(0.99 * len(gaps))] < 1.0, "Blender was not usable while the worker computed"
@@ -97,7 +108,7 @@ def test_the_result_through_its_camera(window, button):
     window.click(*window.find_button("amr.view_camera", x + 100, top, bottom))
     window.run(f"window_().scene.frame_set({FRAMES // 2}); [a.tag_redraw() for a in window_().screen.areas]")
     time.sleep(2.0)
-    shot(window, "6_through_the_camera")
+    shot(window, "7_through_the_camera")
     assert window.run("out = area_('VIEW_3D').spaces.active.region_3d.view_perspective") == "CAMERA"
 
 
@@ -110,7 +121,7 @@ def test_undo_takes_it_away_and_redo_brings_it_back(window, button):
         if not window.run("out = len(window_().scene.amr.results)"):
             break
     assert set(window.run("out = objects()")) == {"Camera", "Cube", "Light"}
-    shot(window, "7_undone")
+    shot(window, "8_undone")
     for _ in range(8):
         window.key("ctrl+shift+z")
         if window.run("out = len(window_().scene.amr.results)"):
@@ -121,7 +132,7 @@ def test_undo_takes_it_away_and_redo_brings_it_back(window, button):
 def test_the_preferences(window):
     window.run("bpy.ops.amr.open_preferences()")
     time.sleep(2.0)
-    shot(window, "8_preferences")
+    shot(window, "9_preferences")
 
 
 def test_disabling_the_add_on_leaves_nothing(window):
