@@ -54,10 +54,11 @@ class Result:
 def bring_in(context: Any, take: Take, timing: StripTiming | None, options: ImportOptions | None = None) -> Result:
     """Make everything in ``context.scene``, as new data under new names; what was there stays as it was.
 
-    Neither the scene's frame range, its current frame nor its render settings are touched. Afterwards the armature is
-    active and alone selected, in object mode.
+    Neither the scene's frame range, its current frame nor its render settings are touched; the camera becomes the
+    scene's only where it has none. Afterwards the armature is active and alone selected, in object mode.
 
     Args:
+        context: whose scene is the one in whose frames ``timing`` counts, with a view layer in which to edit.
         timing: of the strip, from :func:`.strip.read_strip`; None puts the take's first frame on the scene's
             first.
 
@@ -108,6 +109,8 @@ def _make(context: Any, take: Take, motion: Motion, options: ImportOptions) -> R
         key_hidden(ActionWriter(body, f"{name} Body"), motion.frames, motion.hidden)
 
     view = camera.make_camera(scene, take, motion, f"{name} Camera", collection)
+    if scene.camera is None:
+        scene.camera = view
     warnings = _put_footage(scene, view, take, options)
 
     baked_name, keys, error_mm = "", 0, 0.0

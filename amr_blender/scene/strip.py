@@ -60,7 +60,7 @@ def selected_strip(scene: Any) -> Any:
 
 
 def read_strip(scene: Any, strip: Any) -> StripClip:
-    """Everything that the job needs of ``strip``; changes nothing.
+    """Everything that the job needs of ``strip``; changes nothing, but opens the file: not for ``draw`` and ``poll``.
 
     Placement (offset and scale of the picture) is no matter of the footage and is ignored: the whole picture is used.
 

@@ -93,10 +93,18 @@ def test_scene_settings_stay(blender: ModuleType) -> None:
     scene = blender.context.scene
     scene.frame_start, scene.frame_end, scene.render.resolution_x = 5, 9, 333
     scene.frame_set(7)
-    previous = scene.camera
+    mine = blender.data.objects.new("mine", blender.data.cameras.new("mine"))
+    scene.camera = mine
     _import(blender, make_take(30))
     assert (scene.frame_start, scene.frame_end, scene.frame_current, scene.render.resolution_x) == (5, 9, 7, 333)
-    assert scene.camera == previous or previous is None
+    assert scene.camera == mine
+
+
+def test_camera_of_a_scene_without_one(blender: ModuleType) -> None:
+    first = _import(blender, make_take(2))
+    assert blender.context.scene.camera.name == first.camera
+    _import(blender, make_take(2))
+    assert blender.context.scene.camera.name == first.camera
 
 
 def test_second_run_makes_a_new_result(blender: ModuleType) -> None:
