@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -60,7 +61,7 @@ class Step:
             elapsed = _duration(time.monotonic() - self._start)
             line = " · ".join(part for part in (self._title, self.detail, elapsed) if part)
             if self._live:
-                width = os.get_terminal_size().columns if sys.stdout.isatty() else 80
+                width = shutil.get_terminal_size().columns
                 print("\r\033[K" + line[: width - 1], end="", flush=True)
             else:
                 say("  " + line)

@@ -1,0 +1,86 @@
+"""The demo, inside Blender: what an animator does by hand.  ``.venv/bin/python demo_in_blender.py VIDEO FOLDER``.
+
+Adds the movie to the sequencer of an empty scene, calls the operator behind the button Reconstruct, and saves what came
+of it: take.npz, scene.blend, preview.mp4, preview.png.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+
+import amr_blender
+from amr_blender.contract.errors import AmrError
+from amr_blender.scene.preview import render_preview
+from amr_blender.scene.strip import read_strip
+
+
+def add_movie(scene: bpy.types.Scene, video: Path) -> bpy.types.Strip:
+    """The movie as a strip from frame 1; the scene takes its rate and length, as Blender's own import does."""
+    editor = scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # before Blender 4.4
+    strip = strips.new_movie(name=video.stem, filepath=str(video), channel=1, frame_start=1)
+    rate = strip.fps or 24.0
+    scene.render.fps = max(1, round(rate))
+    scene.render.fps_base = scene.render.fps / rate
+    element = strip.elements[0]
+    if element.orig_width and element.orig_height:
+        scene.render.resolution_x, scene.render.resolution_y = element.orig_width, element.orig_height
+    scene.frame_start, scene.frame_end = 1, max(1, strip.frame_final_duration)
+    editor.active_strip = strip
+    return strip
+
+
+def main(video: Path, folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    amr_blender.register()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    if hasattr(bpy.context.workspace, "sequencer_scene"):
+        bpy.context.workspace.sequencer_scene = scene
+    strip = add_movie(scene, video)
+    started = time.monotonic()
+    try:
+        bpy.ops.amr.reconstruct("EXEC_DEFAULT", take_path=str(folder / "take.npz"))
+    except RuntimeError as error:  # how Blender hands on what an operator reported
+        print(str(error).strip(), file=sys.stderr)
+        return 1
+    if not scene.amr.results:
+        print("Error: Reconstruct made nothing.", file=sys.stderr)
+        return 1
+    result = scene.amr.results[-1]
+    print(f"Reconstructed {result.frames} frames in {time.monotonic() - started:.0f} s.", flush=True)
+    bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it, when run again
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "scene.blend"), compress=True)
+    try:
+        render_preview(scene, result, read_strip(scene, strip), folder, progress_line())
+    except AmrError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    print(f"See {folder}: take.npz, scene.blend, preview.mp4, preview.png")
+    return 0
+
+
+def progress_line() -> Callable[[str, int, int], None]:
+    """Shows how far the preview is: a moving line in a terminal, a line a stage elsewhere."""
+    said = ""
+
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal said
+        title = {"draw": "Drawing the preview", "encode": "Encoding the preview"}.get(stage, stage)
+        if sys.stderr.isatty():
+            end = "\n" if stage == "encode" and done == total else ""
+            print(f"\r{title:<22} {done}/{total}   ", end=end, file=sys.stderr, flush=True)
+        elif title != said:
+            print(title, file=sys.stderr, flush=True)
+        said = title
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
