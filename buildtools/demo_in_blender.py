@@ -6,9 +6,11 @@ of it: take.npz, scene.blend, preview.mp4, preview.png.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -57,12 +59,27 @@ def main(video: Path, folder: Path) -> int:
     bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it, when run again
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "scene.blend"), compress=True)
     try:
-        render_preview(scene, result, read_strip(scene, strip), folder, progress_line())
+        with without_render_log():
+            render_preview(scene, result, read_strip(scene, strip), folder, progress_line())
     except AmrError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     print(f"See {folder}: take.npz, scene.blend, preview.mp4, preview.png")
     return 0
+
+
+@contextmanager
+def without_render_log() -> Iterator[None]:
+    """Blender prints a line or more for every frame it renders, below Python, to standard output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def progress_line() -> Callable[[str, int, int], None]:
