@@ -14,7 +14,7 @@ LOGS = BUILD / "logs"
 DIST = ROOT / "dist"
 REQUIREMENTS = ROOT / "requirements"
 MANIFEST = ROOT / "addon_manifest"
-DEMO_CLIP = ROOT / "tests" / "data" / "demo.mp4"
+DEMO_CLIP = ROOT / "tests" / "data" / "demo_clip.mp4"
 
 
 def venv_python(folder: Path) -> Path:
