@@ -137,7 +137,7 @@ class Networks:
         """Run ``network`` over (N, S, S, 3) float32 images in batches; outputs as numpy arrays over N."""
         parts: list[dict[str, np.ndarray[Any, Any]]] = []
         with torch.inference_mode():
-            for start in range(0, len(images), BATCH):
+            for start in range(0, max(len(images), 1), BATCH):
                 batch = torch.from_numpy(images[start : start + BATCH]).to(self.device).permute(0, 3, 1, 2)
                 parts.append({name: value.cpu().numpy() for name, value in network(batch).items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in network.outputs}

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 _GRID = 24
 _MIN_CHANGE = 22.0
+_MIN_CHANGE_UNPREPARED = 45.0
+"""While little is known of the shot's usual changes."""
 _MIN_RATIO = 4.0
 
 
@@ -33,7 +35,8 @@ class CutFinder:
         if self._before is not None:
             change = float(np.abs(small - self._before).mean())
             usual = float(np.median(self._changes)) if self._changes else 0.0
-            if change > _MIN_CHANGE and change > _MIN_RATIO * usual:
+            enough = _MIN_CHANGE if len(self._changes) >= 3 else _MIN_CHANGE_UNPREPARED
+            if change > enough and change > _MIN_RATIO * usual:
                 self.frames.append(index)
             else:
                 self._changes.append(change)

@@ -12,7 +12,7 @@ _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts")
 def turned(movie: bytes, clockwise_deg: int) -> bytes:
     """The movie with the metadata that asks the player to turn it."""
     a, b, c, d = _MATRICES[clockwise_deg]
-    # tkhd, version 0: 4 bytes version and flags, 20 of times and id, 8 reserved, 8 of layer and volume, then the matrix.
+    # tkhd, version 0: version and flags (4 bytes), times and id (20), reserved (8), layer and volume (8), the matrix.
     matrix = movie.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
     turn = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     return movie[:matrix] + turn + movie[matrix + 36 :]

@@ -1,0 +1,73 @@
+"""Raw outputs of the landmark network to pixels and metres."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.detect.landmarks import decode, refine
+
+
+def heatmap(peaks: dict[tuple[int, int], float]) -> np.ndarray:
+    values = np.zeros((1, 64, 64, 1))
+    for (row, column), value in peaks.items():
+        values[0, row, column, 0] = value
+    return values
+
+
+def test_a_clear_peak_nearby_draws_the_point() -> None:
+    points = np.array([[[30.4 / 64, 20.2 / 64]]])
+    (moved,) = refine(points, heatmap({(22, 33): 0.9, (22, 34): 0.9}))[0]
+    assert moved == pytest.approx([33.5 / 64, 22 / 64])
+
+
+def test_the_window_ends_four_cells_away() -> None:
+    points = np.array([[[30.4 / 64, 20.2 / 64]]])
+    assert refine(points, heatmap({(20, 34): 0.9}))[0, 0, 0] == pytest.approx(34 / 64)
+    assert refine(points, heatmap({(20, 35): 0.9})) == pytest.approx(points)
+    assert refine(points, heatmap({(25, 30): 0.9})) == pytest.approx(points)
+
+
+def test_a_weak_peak_is_ignored() -> None:
+    points = np.array([[[0.5, 0.5]]])
+    assert refine(points, heatmap({(33, 32): 0.49})) == pytest.approx(points)
+
+
+@pytest.mark.parametrize("point", [(-0.2, 0.5), (0.5, 1.0), (1.3, 1.3)])
+def test_points_outside_stay(point: tuple[float, float]) -> None:
+    points = np.array([[point]])
+    assert refine(points, np.full((1, 64, 64, 1), 0.9)) == pytest.approx(points)
+
+
+def test_at_the_edge_the_window_is_cut() -> None:
+    points = np.array([[[0.5 / 64, 0.5 / 64]]])
+    moved = refine(points, np.full((1, 64, 64, 1), 0.8))[0, 0]
+    assert moved == pytest.approx([2 / 64, 2 / 64]), "the mean of columns 0 to 4"
+
+
+def outputs(points: np.ndarray, world: np.ndarray) -> dict[str, np.ndarray]:
+    landmarks = np.zeros((1, 39, 5), np.float32)
+    landmarks[0, :, :2] = points * 256
+    landmarks[0, :, 3], landmarks[0, :, 4] = 2.0, -2.0
+    return {
+        "landmarks": landmarks.reshape(1, 195),
+        "presence": np.array([[0.75]], np.float32),
+        "heatmaps": np.full((1, 64, 64, 39), -20, np.float32),
+        "world": np.tile(world, (39, 1)).astype(np.float32).reshape(1, 117),
+    }
+
+
+def test_decodes_into_the_frame_and_turns_the_world_back() -> None:
+    points = np.full((39, 2), 0.5)
+    points[1] = [0.5, 0.25]  # above the middle of the crop
+    points[34] = [0.5, 0.1]
+    crop = np.array([[400.0, 300.0, 200.0, np.pi / 2]])  # lies on its right side: up is to the right
+    pose = decode(outputs(points, np.array([0.0, -1.0, 0.3])), crop, 256)
+    assert pose.px.shape == (1, 33, 2) and pose.world_m.shape == (1, 33, 3)
+    assert pose.px[0, 0] == pytest.approx([400, 300])
+    assert pose.px[0, 1] == pytest.approx([450, 300])
+    assert pose.world_m[0, 5] == pytest.approx([1.0, 0.0, 0.3], abs=1e-6)
+    assert pose.score == pytest.approx([0.75])
+    assert pose.visibility[0, 0] == pytest.approx(0.8808, abs=1e-4)
+    assert pose.presence[0, 0] == pytest.approx(0.1192, abs=1e-4)
+    assert pose.crops[0] == pytest.approx([400, 300, 2.5 * 80, np.pi / 2])
