@@ -39,9 +39,13 @@ class JobOperator(AmrOperator):
     def start(self, context):
         problems.clear()
         runner.start(self.plan(context))
-        manager = context.window_manager
-        self._timer = manager.event_timer_add(self.INTERVAL_S, window=context.window)
-        manager.modal_handler_add(self)
+        try:
+            manager = context.window_manager
+            self._timer = manager.event_timer_add(self.INTERVAL_S, window=context.window)
+            manager.modal_handler_add(self)
+        except Exception:  # nobody would look after the worker
+            runner.cancel()
+            raise
         redraw.tag()
         return {"RUNNING_MODAL"}
 

@@ -289,3 +289,15 @@ def test_a_worker_that_cannot_start_is_told(stage, monkeypatch, tmp_path):
     assert operator.reports[0][0] == "ERROR"
     assert runner.active is None
     assert stage.left_over() == []
+
+
+def test_without_a_window_no_worker_is_left_behind(stage):
+    from amr_blender.ui import operators, runner
+
+    stage.add_strip()
+    stage.worker_will("hang")
+    operator, context = Operator(operators.AMR_OT_reconstruct), Context(stage.bpy)
+    context.window_manager.event_timer_add = lambda *_, **__: 1 / 0
+    assert operator.invoke(context, None) == {"CANCELLED"}
+    assert runner.active is None
+    assert stage.left_over() == []

@@ -1,5 +1,6 @@
 """The real button in a real window.  Pictures for people to look at go to build/window."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def open_tab(window, space):
 def workspace(window, name):
     window.run(f"window_().workspace = bpy.data.workspaces[{name!r}]")
     time.sleep(1.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh_pictures(window):
+    shutil.rmtree(PICTURES, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,7 @@ def test_people_are_found_and_shown(window, button):
     icons = "[part('ui.thumbnails').icon(p.thumbnail) for p in window_().scene.amr.people]"
     assert window.run(f"out = {icons}"), window.run("out = part('ui.problems').last.diagnostics")
     assert all(icon > 0 for icon in window.run(f"out = {icons}"))
+    time.sleep(3.0)  # Blender reads pictures in the background
     shot(window, "2_people")
 
 
