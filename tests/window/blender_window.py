@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import time
@@ -18,11 +19,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SIZE = (1600, 1000)
 
-# $1 root; $2 folder that root and host share, as seen inside; $3... pairs of host paths to show inside read-only, at
-# the same place; then -- and the command.
+# $1 root; $2 folder that root and host share, as seen inside; $3 where more shared libraries lie; then host paths to
+# show inside, read-only and at the same place; then -- and the command.
 _SESSION = r"""
 set -eu
-root=$1 share=$2; shift 2
+root=$1 share=$2 libraries=$3; shift 3
 mount --make-rprivate /
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
@@ -34,7 +35,7 @@ done
 shift
 exec chroot "$root" /usr/bin/env -i HOME="$share/home" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
   XDG_CACHE_HOME="$share/home/.cache" BLENDER_USER_RESOURCES="$share/user" REMOTE_DIR="$share" \
-  LIBGL_ALWAYS_SOFTWARE=1 "$@"
+  LIBGL_ALWAYS_SOFTWARE=1 LD_LIBRARY_PATH="$libraries" "$@"
 """
 _START_BLENDER = r"""
 Xvfb -displayfd 3 -screen 0 %dx%dx24 -nolisten tcp 3> "$REMOTE_DIR/display" 2> "$REMOTE_DIR/xvfb.log" &
@@ -64,15 +65,19 @@ def python_places(python: Path) -> list[Path]:
 
     The test itself runs in that venv, so its own ``sysconfig`` knows where the base installation lies.
     """
-    base = Path(sysconfig.get_config_var("prefix"))
-    places = [python.parent.parent]
-    if base in (Path("/usr"), Path("/usr/local")):
-        places += [python.resolve(), Path(sysconfig.get_path("stdlib"))]
-        library = Path(sysconfig.get_config_var("LIBDIR")) / str(sysconfig.get_config_var("INSTSONAME"))
-        places += [library] if library.is_file() else []
-    else:
-        places.append(base)
-    return places
+    base = Path(sys.base_prefix)
+    if base != Path("/usr"):
+        return [python.parent.parent, base]
+    library = Path(sysconfig.get_config_var("LIBDIR")) / str(sysconfig.get_config_var("INSTSONAME"))
+    wanted = [python.parent.parent, python.resolve(), Path(sysconfig.get_path("stdlib")), library]
+    return [path for path in wanted if path.exists()]
+
+
+def python_libraries() -> str:
+    """Folder of this Python's shared library, where the root's linker would not look for it; often empty."""
+    folder, name = Path(sysconfig.get_config_var("LIBDIR")), str(sysconfig.get_config_var("INSTSONAME"))
+    shared = ".so" in name and (folder / name).is_file() and "/usr/lib" not in str(folder)
+    return str(folder) if shared else ""
 
 
 class BlenderWindow:
@@ -105,7 +110,7 @@ class BlenderWindow:
     def _command(self, *command: str) -> list[str]:
         places = [str(path) for path in self._show]
         enter = ["unshare", "-m", "-p", "-f", "--kill-child", "bash", "-c", _SESSION, "session"]
-        return [*enter, str(self.root), self.inside, *places, "--", *command]
+        return [*enter, str(self.root), self.inside, python_libraries(), *places, "--", *command]
 
     def command_line(self, *arguments: str) -> str:
         """Run ``blender ARGUMENTS`` without a window; returns what it printed."""
