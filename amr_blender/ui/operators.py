@@ -128,7 +128,9 @@ class AMR_OT_reconstruct(JobOperator, bpy.types.Operator):
         except Exception:
             runner.discard(run.plan)
             raise
-        self.report({"INFO"}, f"Reconstructed {run.plan.arguments['name']}.")
+        where = gather.scene_by_uid(run.plan.scene_uid)
+        elsewhere = "" if where == bpy.context.scene else f" It is in the scene {where.name}."
+        self.report({"INFO"}, f"Reconstructed {run.plan.arguments['name']}.{elsewhere}")
 
 
 class AMR_OT_find_people(JobOperator, bpy.types.Operator):

@@ -67,7 +67,7 @@ def _draw_clip(layout, context, scene):
     first, last = int(chosen.frame_final_start), int(chosen.frame_final_end) - 1
     column.label(text=f"Frames {first} to {last}" + _picture_size(chosen))
     if scene != context.scene:
-        column.label(text=f"In the scene {scene.name}", icon="SCENE_DATA")
+        column.label(text=f"The result goes to the scene {scene.name}", icon="SCENE_DATA")
 
 
 def _strip_icon(strip):

@@ -77,7 +77,7 @@ def test_the_active_strip_counts_unless_another_is_named(stage):
     assert gather.chosen_strip(stage.scene).name == "b"
 
 
-def test_footage_in_another_scene_is_found_and_stays_there(stage):
+def test_footage_in_another_scene_is_found_and_the_result_stands_there(stage, capfd):
     edit = stage.scene
     stage.add_strip()
     stage.bpy.context.window.scene = stage.bpy.data.scenes.new("Other")
@@ -85,6 +85,7 @@ def test_footage_in_another_scene_is_found_and_stays_there(stage):
     assert len(edit.amr.results) == 1
     assert edit.objects.get(edit.amr.results[0].armature)
     assert len(stage.scene.objects) == 0
+    assert f"It is in the scene {edit.name}." in capfd.readouterr().out
 
 
 def test_a_strip_is_the_same_footage_wherever_it_lies(stage):
