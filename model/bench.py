@@ -18,7 +18,7 @@ from model.pipeline import reconstruct
 from model.progress import Report
 
 LOADING = "load"
-"""Time outside of the stages: importing torch, reading networks and body."""
+"""Between the look at the clip and the first stage: importing torch, reading the networks."""
 
 
 def default_clip() -> Path:
@@ -34,7 +34,7 @@ def default_clip() -> Path:
 
 
 class StageClock:
-    """Time of each stage, from the reports of the pipeline: a stage runs from its first report to its full count."""
+    """Time of each stage, from the reports of the pipeline: a stage runs from its first report to the next one's."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -47,7 +47,7 @@ class StageClock:
         """Receive one report."""
         if stage != self._stage:
             self.switch(stage)
-        if done >= total:
+        if stage == "read" and done >= total:
             self.switch(LOADING)
 
     def switch(self, stage: str) -> None:

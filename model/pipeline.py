@@ -127,8 +127,8 @@ class _Work:
         landmarks = self._landmarks(person)
         device = self._choose_device()
         self._networks = None  # their memory is needed for the fit
-        body = AnnyBody.load(self._assets, device)
         self._report("fit", 0, len(landmarks.frames))
+        body = AnnyBody.load(self._assets, device)
         take = estimate(landmarks, body, self._video.info, self._job, self._report, device)
         self._report("fit", take.frame_count, take.frame_count)
         take.meta["person"] = {"index": person.index, "count": len(people)}

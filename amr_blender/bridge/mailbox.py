@@ -10,7 +10,8 @@ from typing import IO
 from ..contract.messages import MAX_LINE_BYTES, PROTOCOL_VERSION, Alive, Done, Failed, Hello, Message, Progress, decode
 from . import endings
 
-MAX_WAITING = 1000
+MAX_MESSAGES = 1000
+"""Beside progress and signs of life; a whole job has a few dozen."""
 MAX_GARBAGE_LINES = 100
 """A chatty start-up script may print a few lines; more than this is no worker of ours."""
 
@@ -25,6 +26,7 @@ class Mailbox:
         self._stream = stream
         self._lock = threading.Lock()
         self._waiting: deque[Message] = deque()
+        self._count = 0
         self._progress: Message | None = None
         self._heard_at = self._moved_at = time.monotonic()
         self.last: Done | Failed | None = None
@@ -93,15 +95,14 @@ class Mailbox:
                 self._progress = message
             elif isinstance(message, Done | Failed):
                 self.last = message
-            elif isinstance(message, Hello):
-                self.pid, self.device = message.pid, message.device
-                self._waiting.append(message)
             elif not isinstance(message, Alive):
                 self._waiting.append(message)
-            flooded = len(self._waiting) > MAX_WAITING
+                self._count += 1
+            if isinstance(message, Hello):
+                self.pid, self.device = message.pid, message.device
         if isinstance(message, Hello) and message.protocol != PROTOCOL_VERSION:
             self._end(endings.other_protocol(message.protocol, PROTOCOL_VERSION))
-        elif flooded:
+        elif self._count > MAX_MESSAGES:
             self._break("a flood of messages", b"")
 
     def _take_garbage(self, line: bytes) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..contract.errors import SettingsError
@@ -38,9 +39,9 @@ def run(arguments: Sequence[str]) -> int:
         code = SUCCESS
     except BaseException as error:  # the last message must go out whatever happened
         failed = describe(error)
-        print(failed.details, file=sys.stderr)
         channel.send(failed)
-    sys.stderr.flush()
+        with suppress(OSError):  # on a full disk the log can't be written either
+            print(failed.details, file=sys.stderr, flush=True)
     # Torn down in the usual way, torch takes its time and has been seen to crash; all that matters is on disk.
     os._exit(code)
 

@@ -115,7 +115,7 @@ def test_what_libraries_print_goes_to_the_log(extension: Make) -> None:
             "Do.",
         ),
         ('raise KeyError("x")', "internal", "Copy diagnostics"),
-        ("raise MemoryError", "out-of-memory", "shorter range"),
+        ("bytearray(1 << 50)", "out-of-memory", "shorter range"),
         (
             'raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried")',
             "out-of-memory",
@@ -371,6 +371,27 @@ def test_a_start_up_script_that_prints_a_little(extension: Make, tmp_path: Path)
     worker.start()
     assert follow(worker)[-1].type == "done"
     assert "Welcome to conda" in worker.diagnostics()
+
+
+def test_a_full_disk(extension: Make, tmp_path: Path) -> None:
+    """No file can grow, not even the log: still told in words."""
+    made = extension(
+        """
+        from amr_blender.contract.files import written_whole
+        try:
+            with written_whole(Path(job.out)) as stream:
+                stream.write(b"x" * 100000)
+        except OSError as error:
+            assert error.errno == errno.EFBIG
+            raise OSError(errno.ENOSPC, "No space left on device") from error
+        """
+    )
+    python = script(tmp_path, f'#!/bin/sh\nulimit -f 0\nexec "{sys.executable}" -B "$@"\n')
+    worker = made.worker(python)
+    worker.start()
+    messages = follow(worker)
+    assert messages[-1].code == "disk-full"
+    assert files_below(tmp_path / "takes") == []
 
 
 @pytest.mark.parametrize("kind", ["missing", "not executable", "folder", "no program"])

@@ -57,7 +57,7 @@ def test_a_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_cancelled(tmp_path: Path, assets: Path) -> None:
     """Ctrl-C in the middle of the work: 130, and nothing is left behind."""
-    clip = write_clip(tmp_path / "clip.mp4", grey_frames(3000, 640, 480))
+    clip = write_clip(tmp_path / "clip.mp4", grey_frames(600, 320, 240))
     command = [sys.executable, "-m", "model", "reconstruct", str(clip), "--out", str(tmp_path / "out" / "take.npz")]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
