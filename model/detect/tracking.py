@@ -15,7 +15,7 @@ from model.detect.landmarks import COUNT, Landmarks, Pose, decode
 from model.detect.linking import MAX_LINK_S, same_person
 from model.detect.networks import BATCH, Networks
 from model.detect.people import Person, Report
-from model.detect.views import Candidates, View, combine, mirror_back, view_crops, views_for
+from model.detect.views import Candidates, View, combine, view_crops, views_for
 from model.video import Frame, Video
 
 SMOOTHING_S = 0.12
@@ -132,11 +132,10 @@ def _run(images: NDArray[np.uint8], crops: Array, views: tuple[View, ...], netwo
     """Landmarks of N crops from all V views; ``images`` (N * V, S, S, 3), the views of a crop in a row."""
     size = images.shape[1]
     mirrored = np.tile([view.mirrored for view in views], len(crops))
-    images = np.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+    images[mirrored] = images[mirrored][:, :, ::-1]
     outputs = networks.run(networks.landmarks, images.astype(np.float32) / np.float32(255))
     seen = np.concatenate([view_crops(crop, views) for crop in crops])
-    outputs = mirror_back(outputs, mirrored, size)
-    return combine(decode(outputs, seen, size), len(views))
+    return combine(decode(outputs, seen, size, mirrored), len(views))
 
 
 class _Record:

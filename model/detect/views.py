@@ -13,24 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detect.crops import Array
-from model.detect.landmarks import Pose
+from model.detect.landmarks import OTHER_SIDE, Pose
 
-_PAIRS = ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), *((left, left + 1) for left in range(11, 33, 2)))
 _LIMBS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
-_VALUES_PER_POINT = 5
-
-
-def _swapped(count: int, pairs: tuple[tuple[int, int], ...]) -> NDArray[np.int64]:
-    order = np.arange(count)
-    for left, right in pairs:
-        order[left], order[right] = right, left
-    return order
-
-
-OTHER_SIDE = _swapped(33, _PAIRS)
-"""(33,) the same landmark of the body's other side."""
-# Of the six further points only the first two are read, and they lie on the body's axis.
-_OTHER_SIDE_39 = _swapped(39, _PAIRS)
 
 
 @dataclass(frozen=True)
@@ -69,25 +54,6 @@ def view_crops(crop: Array, views: tuple[View, ...]) -> Array:
     right = sides * np.array([view.right for view in views])
     down = sides * np.array([view.down for view in views])
     return np.column_stack([x + right, y + down, sides, angle + np.radians([view.angle_deg for view in views])])
-
-
-def mirror_back(
-    outputs: dict[str, NDArray[np.float32]], mirrored: NDArray[np.bool_], size: int
-) -> dict[str, NDArray[np.float32]]:
-    """The landmark network's outputs for mirrored images (where ``mirrored`` (N,)) as if the images were not."""
-    landmarks = outputs["landmarks"].reshape(len(mirrored), -1, _VALUES_PER_POINT)[:, _OTHER_SIDE_39].copy()
-    landmarks[..., 0] = size - landmarks[..., 0]
-    world = outputs["world"].reshape(len(mirrored), -1, 3)[:, _OTHER_SIDE_39].copy()
-    world[..., 0] *= -1
-    # Column c of a heatmap stands for position c / width: mirrored, that is column width - c, so column 0 drops out.
-    heatmaps = np.roll(outputs["heatmaps"][:, :, ::-1][..., _OTHER_SIDE_39], 1, axis=2)
-    heatmaps[:, :, 0] = np.float32(-100.0)
-    back = {"landmarks": landmarks, "world": world, "heatmaps": heatmaps}
-    out = dict(outputs)
-    for name, values in back.items():
-        plain = outputs[name].reshape(values.shape)
-        out[name] = np.where(mirrored.reshape(-1, *[1] * (values.ndim - 1)), values, plain)
-    return out
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.detect.landmarks import decode, refine
+from model.detect.landmarks import OTHER_SIDE, decode, refine
 
 
 def heatmap(peaks: dict[tuple[int, int], float]) -> np.ndarray:
-    values = np.zeros((1, 64, 64, 1))
+    """(1, 64, 64, 1) logits of a map that is nothing but ``peaks`` (row, column)."""
+    values = np.full((1, 64, 64, 1), -100.0, np.float32)
     for (row, column), value in peaks.items():
-        values[0, row, column, 0] = value
+        values[0, row, column, 0] = np.log(value / (1 - value))
     return values
 
 
@@ -36,12 +37,12 @@ def test_a_weak_peak_is_ignored() -> None:
 @pytest.mark.parametrize("point", [(-0.2, 0.5), (0.5, 1.0), (1.3, 1.3)])
 def test_points_outside_stay(point: tuple[float, float]) -> None:
     points = np.array([[point]])
-    assert refine(points, np.full((1, 64, 64, 1), 0.9)) == pytest.approx(points)
+    assert refine(points, np.full((1, 64, 64, 1), 2.0, np.float32)) == pytest.approx(points)
 
 
 def test_at_the_edge_the_window_is_cut() -> None:
     points = np.array([[[0.5 / 64, 0.5 / 64]]])
-    moved = refine(points, np.full((1, 64, 64, 1), 0.8))[0, 0]
+    moved = refine(points, np.full((1, 64, 64, 1), 2.0, np.float32))[0, 0]
     assert moved == pytest.approx([2 / 64, 2 / 64]), "the mean of columns 0 to 4"
 
 
@@ -71,3 +72,35 @@ def test_decodes_into_the_frame_and_turns_the_world_back() -> None:
     assert pose.visibility[0, 0] == pytest.approx(0.8808, abs=1e-4)
     assert pose.presence[0, 0] == pytest.approx(0.1192, abs=1e-4)
     assert pose.crops[0] == pytest.approx([400, 300, 2.5 * 80, np.pi / 2])
+
+
+def test_a_mirror_image_gives_the_pose_of_the_crop_itself() -> None:
+    """The network sees a left wrist (15) at the left edge of the mirrored crop: it is the right wrist, at the right."""
+    points = np.full((39, 2), 0.5)
+    points[15], points[34] = [0.1, 0.4], [0.5, 0.1]
+    seen = outputs(points, np.array([-0.5, 0.2, 0.3]))
+    seen["landmarks"].reshape(39, 5)[15, 3] = 9.0
+    crop = np.array([[400.0, 300.0, 200.0, 0.0]])
+    pose = decode(seen, crop, 256, np.array([True]))
+    assert pose.px[0, 16] == pytest.approx([400 + 0.4 * 200, 300 - 0.1 * 200])
+    assert pose.px[0, 15] == pytest.approx([400, 300])
+    assert pose.world_m[0, 16] == pytest.approx([0.5, 0.2, 0.3])
+    assert pose.visibility[0, 16] > 0.99 > pose.visibility[0, 15]
+    plain = decode(seen, crop, 256, np.array([False]))
+    assert plain.px[0, 15] == pytest.approx([400 - 0.4 * 200, 300 - 0.1 * 200])
+
+
+def test_a_mirrored_peak_lands_where_the_point_does() -> None:
+    points = np.full((39, 2), 0.5)
+    points[11] = [50.2 / 64, 20.2 / 64]
+    seen = outputs(points, np.zeros(3))
+    seen["heatmaps"][0, 20, 52, 11] = 10
+    crop = np.array([[128.0, 128.0, 256.0, 0.0]])
+    assert decode(seen, crop, 256, np.array([True])).px[0, 12] == pytest.approx(
+        [256 * 12 / 64, 256 * 20 / 64], abs=0.01
+    )
+
+
+def test_sides_are_paired() -> None:
+    assert OTHER_SIDE[[0, 2, 5, 11, 12, 31, 32]].tolist() == [0, 5, 2, 12, 11, 32, 31]
+    assert (OTHER_SIDE[OTHER_SIDE] == np.arange(33)).all()

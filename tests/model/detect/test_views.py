@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.detect.landmarks import Pose
-from model.detect.views import OTHER_SIDE, combine, mirror_back, view_crops, views_for
+from model.detect.landmarks import OTHER_SIDE, Pose
+from model.detect.views import combine, view_crops, views_for
 
 
 def pose_of(px: np.ndarray, score: float = 0.9) -> Pose:
@@ -23,11 +23,6 @@ def standing() -> np.ndarray:
     px[11:33:2, 0] += 60
     px[12:33:2, 0] -= 60
     return px
-
-
-def test_sides_are_paired() -> None:
-    assert OTHER_SIDE[[0, 2, 5, 11, 12, 31, 32]].tolist() == [0, 5, 2, 12, 11, 32, 31]
-    assert (OTHER_SIDE[OTHER_SIDE] == np.arange(33)).all()
 
 
 @pytest.mark.parametrize(("quality", "count"), [("draft", 1), ("standard", 2), ("best", 4)])
@@ -63,39 +58,3 @@ def test_the_majority_decides_where_there_is_no_past() -> None:
     right, wrong = standing(), standing()[OTHER_SIDE]
     candidates = combine(pose_of(np.stack([wrong, right, right + 2, right - 2])), 4)
     assert candidates.choose(0, None).px[0] == pytest.approx(right)
-
-
-def test_mirroring_twice_changes_nothing() -> None:
-    random = np.random.default_rng(0)
-    outputs = {
-        "landmarks": random.normal(128, 40, (2, 195)).astype(np.float32),
-        "presence": np.array([[0.9], [0.8]], np.float32),
-        "heatmaps": random.normal(0, 3, (2, 64, 64, 39)).astype(np.float32),
-        "world": random.normal(0, 1, (2, 117)).astype(np.float32),
-    }
-    mirrored = np.array([False, True])
-    once = mirror_back(outputs, mirrored, 256)
-    for name, values in outputs.items():
-        assert np.array_equal(once[name].reshape(values.shape)[0], values[0]), "the plain view stays"
-    twice = mirror_back(once, mirrored, 256)
-    for name, values in outputs.items():
-        kept = twice[name].reshape(values.shape)
-        if name == "heatmaps":
-            kept, values = kept[:, :, 1:], values[:, :, 1:]
-        assert kept == pytest.approx(values, abs=1e-4)
-
-
-def test_a_mirrored_peak_lands_where_the_point_does() -> None:
-    landmarks = np.zeros((1, 39, 5), np.float32)
-    landmarks[0, 11, :2] = [256 * 50 / 64, 100]
-    heatmaps = np.zeros((1, 64, 64, 39), np.float32)
-    heatmaps[0, 25, 50, 11] = 1
-    outputs = {
-        "landmarks": landmarks.reshape(1, 195),
-        "heatmaps": heatmaps,
-        "world": np.zeros((1, 117), np.float32),
-        "presence": np.ones((1, 1), np.float32),
-    }
-    back = mirror_back(outputs, np.array([True]), 256)
-    assert back["landmarks"].reshape(39, 5)[12, 0] == pytest.approx(256 * 14 / 64)
-    assert np.argwhere(back["heatmaps"] == 1).tolist() == [[0, 25, 14, 12]]
