@@ -19,7 +19,7 @@ from model.console import Bar
 from tests.model.clips import grey_frames, write_clip
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO_CLIP = ROOT / "tests" / "data" / "demo.mp4"
+DEMO_CLIP = ROOT / "tests" / "data" / "demo_clip.mp4"
 
 
 def test_a_clip_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +107,7 @@ def test_bench_as_json(assets: Path) -> None:
 def test_bench_as_a_table(assets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", str(DEMO_CLIP), "--end", "3"]) == 0
     table = capsys.readouterr().out
-    for word in ("demo.mp4", "landmarks", "end to end", "peak memory", "frames/s"):
+    for word in ("demo_clip.mp4", "landmarks", "end to end", "peak memory", "frames/s"):
         assert word in table
 
 

@@ -23,7 +23,7 @@ from tests.model.clips import grey_frames, write_clip
 from tests.worker.layouts import checkout, installed_zip, run_worker
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO_CLIP = ROOT / "tests" / "data" / "demo.mp4"
+DEMO_CLIP = ROOT / "tests" / "data" / "demo_clip.mp4"
 
 pytestmark = pytest.mark.usefixtures("assets")
 
@@ -76,7 +76,7 @@ def test_a_take_of_the_demo_clip(demo: tuple[Take, Listener, Job]) -> None:
     assert take.frames.tolist() == list(range(10))
     assert take.present.all()
     assert np.isfinite(take.joints12_cam_m).all()
-    assert take.meta["source"]["name"] == "demo.mp4"
+    assert take.meta["source"]["name"] == "demo_clip.mp4"
     assert take.meta["settings"]["frame_end"] == 10
     assert take.meta["person"]["index"] == 0
     assert take.meta["person"]["count"] >= 1
