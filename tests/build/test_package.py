@@ -47,6 +47,7 @@ def test_holds_what_running_needs_and_nothing_else(built_zip: Path) -> None:
         "model/assets/anny.npz",
         "model/assets/blazepose_detector.npz",
         "model/assets/blazepose_landmarks.npz",
+        "model/weights/landmark_regressor.npz",
         *(f"runtime/py3{minor}-{device}.txt" for minor in (11, 12, 13, 14) for device in ("cpu", "cuda", "mps")),
     ):
         assert needed in names
