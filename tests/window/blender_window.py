@@ -35,7 +35,7 @@ done
 shift
 exec chroot "$root" /usr/bin/env -i HOME="$share/home" PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
   XDG_CACHE_HOME="$share/home/.cache" BLENDER_USER_RESOURCES="$share/user" REMOTE_DIR="$share" \
-  LIBGL_ALWAYS_SOFTWARE=1 LD_LIBRARY_PATH="$libraries" "$@"
+  TMPDIR="$share/tmp" LIBGL_ALWAYS_SOFTWARE=1 LD_LIBRARY_PATH="$libraries" "$@"
 """
 _START_BLENDER = r"""
 Xvfb -displayfd 3 -screen 0 %dx%dx24 -nolisten tcp 3> "$REMOTE_DIR/display" 2> "$REMOTE_DIR/xvfb.log" &
@@ -89,7 +89,7 @@ class BlenderWindow:
         """Shared with the inside, where it is :attr:`inside`."""
         self.inside = "/" + str(self.folder.relative_to(root))
         self._session: subprocess.Popen[bytes] | None = None
-        for name in ("home", "user"):
+        for name in ("home", "user", "tmp"):
             (self.folder / name).mkdir()
         shutil.copy(HERE / "remote.py", self.folder)
 
