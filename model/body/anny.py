@@ -6,6 +6,7 @@ from phenotype values and local changes of length.  Rest pose: arms lowered, Z u
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,24 +121,36 @@ class AnnyBody(torch.nn.Module):
         pairs = torch.stack([lengths.clamp(min=0.0), (-lengths).clamp(min=0.0)], -1).flatten()  # more, less
         return torch.cat([products @ self._projection, pairs])
 
-    def rest(self, shape: Tensor, vertex_index: Tensor | None = None) -> RestBody:
-        """The body of a person, or only some vertices of it.
+    def rest(self, shape: Tensor) -> RestBody:
+        """The body of a person.
 
         Args:
             shape: (P,) float64 in the order of ``shape_names``: phenotypes in 0..1 (``age`` from -1/3), then
                 changes of length in -1..1.
-            vertex_index: the vertices wanted, None for all.
         """
         coefficients = self.shape_coefficients(shape).to(self._vertices.dtype)
 
-        def blend(name: str, index: Tensor | None = None) -> Tensor:
+        def blend(name: str) -> Tensor:
             base: Tensor = getattr(self, name)
-            shapes: Tensor = getattr(self, f"{name}_shapes")
-            if index is not None:
-                base, shapes = base[index], shapes[:, index]
-            return base + torch.einsum("c,cvd->vd", coefficients, shapes)
+            return base + torch.einsum("c,cvd->vd", coefficients, getattr(self, f"{name}_shapes"))
 
-        return RestBody(blend("_vertices", vertex_index), blend("_bone_heads"), blend("_bone_tails"))
+        return RestBody(blend("_vertices"), blend("_bone_heads"), blend("_bone_tails"))
+
+    def watch(self, vertex_index: Tensor) -> Callable[[Tensor], RestBody]:
+        """A function like :meth:`rest`, for these vertices alone: thirty times faster for a few hundred."""
+        names = ("_vertices", "_bone_heads", "_bone_tails")
+        indices: list[Tensor | slice] = [vertex_index, slice(None), slice(None)]
+        bases = torch.cat([getattr(self, name)[index] for name, index in zip(names, indices, strict=True)])
+        shapes = torch.cat(
+            [getattr(self, f"{name}_shapes")[:, index] for name, index in zip(names, indices, strict=True)], 1
+        ).flatten(1)
+        sizes = [len(vertex_index), len(self.bone_names), len(self.bone_names)]
+
+        def rest(shape: Tensor) -> RestBody:
+            coefficients = self.shape_coefficients(shape).to(bases.dtype)
+            return RestBody(*(bases + (coefficients @ shapes).reshape(-1, 3)).split(sizes))
+
+        return rest
 
     def pose(self, rest: RestBody, local: Tensor, translation: Tensor) -> Tensor:
         """(T, V, 3) posed vertices from (T, B, 3, 3) world-aligned local rotations and (T, 3) root positions."""

@@ -28,6 +28,8 @@ class Kinematics(torch.nn.Module):
         parents: parent index of each bone, -1 for bone 0; parents precede children.
     """
 
+    _to_bone_order: Tensor
+
     def __init__(self, parents: Sequence[int]) -> None:
         super().__init__()
         if not parents or parents[0] != -1 or any(not 0 <= p < b for b, p in enumerate(parents) if b):

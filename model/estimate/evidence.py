@@ -32,6 +32,8 @@ class Evidence:
     """(T, L) in 0..1."""
     relative_m: Tensor
     """(T, L, 3): BlazePose's 3D about the mid-hip, turned into the camera's axes."""
+    direction: Tensor
+    """(T, 3): unit vector of the viewing ray through the hips."""
     per_metre: Tensor
     """(T,): image size of a metre at the person's depth, in units of focal lengths (1 / depth)."""
     focal_px: float
@@ -69,7 +71,8 @@ def gather(landmarks: Landmarks, focal_px: float, center_px: tuple[float, float]
     rays = (px - center) / focal_px
     hips = (rays[:, LEFT_HIP] + rays[:, RIGHT_HIP]) / 2
     world = world - (world[:, LEFT_HIP] + world[:, RIGHT_HIP])[:, None] / 2
-    relative = torch.einsum("tij,tlj->tli", ray_rotation(hips), world)
+    turn = ray_rotation(hips)
+    relative = torch.einsum("tij,tlj->tli", turn, world)
     weight = confidence[..., None] + 1e-9
     flat, seen = world[..., :2], rays
     flat = flat - (weight * flat).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
@@ -77,5 +80,14 @@ def gather(landmarks: Landmarks, focal_px: float, center_px: tuple[float, float]
     spread = (weight * flat * flat).sum((1, 2)).clamp(min=1e-9)
     per_metre = ((weight * flat * seen).sum((1, 2)) / spread).clamp(min=1e-4)
     return Evidence(
-        torch.from_numpy(landmarks.time_s), present, px, rays, confidence, relative, per_metre, focal_px, center
+        torch.from_numpy(landmarks.time_s),
+        present,
+        px,
+        rays,
+        confidence,
+        relative,
+        turn[:, :, 2],
+        per_metre,
+        focal_px,
+        center,
     )

@@ -31,8 +31,10 @@ class FitSettings:
     """Of a landmark, in statures."""
     reprojection_reach: float = 2.0
     """In standard deviations, where the Cauchy loss starts to doubt a landmark."""
-    relative_m: float = 0.12
-    """Of BlazePose's relative 3D."""
+    relative_m: float = 1.0
+    """Of BlazePose's depth about the hips: weak, for it is flat; it says which way a limb points, not how far."""
+    start_m: float = 0.12
+    """Of BlazePose's relative 3D where the fit begins."""
     relative_reach: float = 1.0
     position_acceleration: float = 6.0
     """m/s^2; of the hips."""
@@ -50,7 +52,7 @@ class FitSettings:
     contact_height_m: float = 0.02
     limit: float = 0.05
     """rad beyond a hinge's limit."""
-    shape_frames: float = 10.0
+    shape_frames: float = 3.0
     """What a clip of any length tells of the shape, in independent frames: a detector errs alike in neighbours."""
     iterations: int = 12
 
@@ -107,7 +109,6 @@ class TemporalFit:
         evidence: of T frames.
         settings: what to trust.
         footing: where the feet rest and on what, None while unknown.
-        free_scale: leave open how large BlazePose's relative 3D is; the body's height is known better.
     """
 
     def __init__(
@@ -117,14 +118,13 @@ class TemporalFit:
         evidence: Evidence,
         settings: FitSettings,
         footing: Footing | None = None,
-        free_scale: bool = False,
     ) -> None:
         self.space, self.shapes, self.evidence, self.settings = space, shapes, evidence, settings
-        self.footing, self._free_scale, self._scale = footing, free_scale, 1.0
+        self.footing, self._scale = footing, 1.0
         e, s = evidence, settings
         size = (e.per_metre * STATURE_M)[:, None]
         self._ray_weight = (e.confidence / (s.reprojection * size)).clamp(max=1e4)
-        self._world_weight = e.confidence.sqrt() / s.relative_m
+        self._world_weight = e.confidence.sqrt()
         q = space.sigma
         self._acceleration_sigma = torch.cat(
             [
@@ -161,14 +161,13 @@ class TemporalFit:
         )  # upright, facing the lens
         usable = e.present & (torch.linalg.det(orientation) > 0.9)
         orientation = torch.where(usable[:, None, None], orientation, default)
-        depth = 1.0 / e.per_metre.clamp(min=1e-3)
+        depth = float(self.shapes.rest(shape).height_m) / STATURE_M / e.per_metre.clamp(min=1e-3)
         ray = (e.rays[:, LEFT_HIP] + e.rays[:, RIGHT_HIP]) / 2
         position = torch.cat([ray, torch.ones_like(ray[:, :1])], -1) * depth[:, None]
         angles = self.space.mean.expand(len(ray), -1).clone()
         pose = _bridge(Pose(position, orientation, angles), usable)
         attachment = self.space.attach(self.shapes.rest(shape))
-        if self._free_scale:  # from the sizes alone, before there is a pose to compare
-            self._scale = float(self.shapes.rest(shape).height_m) / STATURE_M
+        self._scale = float(self.shapes.rest(shape).height_m) / STATURE_M
         for _ in range(12):
             system, rhs, _ = self._data(pose, attachment, None, reproject=False)
             system.diagonal.diagonal(dim1=1, dim2=2).add_(1e-2)
@@ -179,12 +178,11 @@ class TemporalFit:
     def run(self, pose: Pose, shape: Tensor, report: Callable[[int, int], None], fit_shape: bool = True) -> Fit:
         """Iterate from ``pose`` and ``shape`` to convergence or ``settings.iterations``."""
         damping, total = 1e-3, self.settings.iterations
+        person = self.shapes.at(shape)
         for k in range(total):
             report(k, total)
-            person = self.shapes.at(shape)
             attachment = person.attachment
-            if self._free_scale:
-                self._scale = self._relative_scale(pose, attachment)
+            self._scale = self._relative_scale(pose)
             system, rhs, shape_matrix = self._data(pose, attachment, person if fit_shape else None)
             self._time(pose, system, rhs)
             if self.footing is not None:
@@ -202,7 +200,7 @@ class TemporalFit:
                 change = torch.linalg.solve(left, target).clamp(-0.2, 0.2)
                 new_shape = self.shapes.limited(shape + change)
                 step = solution[..., 0] - solution[..., 1:] @ (new_shape - shape)
-                shape = new_shape
+                shape, person = new_shape, self.shapes.at(new_shape)
             else:
                 step = solution[..., 0]
             step = _limited(step)
@@ -216,12 +214,10 @@ class TemporalFit:
         residual = (points[..., :2] / points[..., 2:].clamp(min=0.05) - e.rays).norm(dim=-1)
         return Fit(pose, shape, attachment, points, residual / (e.per_metre * STATURE_M)[:, None])
 
-    def _relative_scale(self, pose: Pose, attachment: Attachment) -> float:
-        """Least squares size of the body against BlazePose's relative 3D."""
-        points, _ = self.space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
-        body = points - (points[:, LEFT_HIP] + points[:, RIGHT_HIP])[:, None] / 2
-        seen, weight = self.evidence.relative_m, self.evidence.confidence[..., None]
-        return float((weight * body * seen).sum() / (weight * seen * seen).sum().clamp(min=1e-9))
+    def _relative_scale(self, pose: Pose) -> float:
+        """Size of the body against BlazePose's relative 3D, as the pictures of both agree."""
+        e = self.evidence
+        return float((e.per_metre * pose.position[:, 2])[e.present].median())
 
     def _data(
         self, pose: Pose, attachment: Attachment, person: ShapeState | None, reproject: bool = True
@@ -272,9 +268,15 @@ class TemporalFit:
         hips = (both[:, LEFT_HIP] + both[:, RIGHT_HIP])[:, None] / 2
         middle = (points[:, LEFT_HIP] + points[:, RIGHT_HIP])[:, None] / 2
         error = self._scale * e.relative_m[part] - (points - middle)
-        weight = self._world_weight[part]
-        weight = weight * _cauchy(error.norm(dim=-1) / s.relative_m, s.relative_reach)
-        rows = [(weight[..., None, None] * (both - hips)).flatten(1, 2)]
+        moves = both - hips
+        sigma = s.start_m
+        if reproject:  # the picture tells the rest better
+            sigma = s.relative_m
+            error = torch.einsum("tld,td->tl", error, e.direction[part])[..., None]
+            moves = torch.einsum("tldp,td->tlp", moves, e.direction[part])[:, :, None]
+        weight = self._world_weight[part] / sigma
+        weight = weight * _cauchy(error.norm(dim=-1) / sigma, s.relative_reach)
+        rows = [(weight[..., None, None] * moves).flatten(1, 2)]
         targets = [(weight[..., None] * error).flatten(1)]
         if reproject:
             depth = points[..., 2:].clamp(min=0.05)

@@ -54,7 +54,7 @@ class _Twist:
 def _both(side: str) -> list[_Ball | _Hinge | _Twist]:
     s = side
     return [
-        _Ball(f"collar.{s}", (f"clavicle.{s}", f"shoulder01.{s}"), (0.15, 0.3, 0.25)),
+        _Ball(f"collar.{s}", (f"clavicle.{s}", f"shoulder01.{s}"), (0.08, 0.15, 0.12)),
         _Ball(f"shoulder.{s}", (f"upperarm01.{s}",), (1.2, 1.2, 1.2)),
         _Hinge(f"elbow.{s}", f"lowerarm01.{s}", (f"upperarm01.{s}", f"lowerarm01.{s}", f"wrist.{s}"), 0.2, 1.0),
         _Twist(f"forearm.{s}", f"lowerarm02.{s}", 0.7),
@@ -66,8 +66,8 @@ def _both(side: str) -> list[_Ball | _Hinge | _Twist]:
 
 
 _JOINTS: tuple[_Ball | _Hinge | _Twist, ...] = (
-    _Ball("waist", ("spine05", "spine04", "spine03"), (0.35, 0.25, 0.3)),
-    _Ball("chest", ("spine02", "spine01"), (0.25, 0.2, 0.3)),
+    _Ball("waist", ("spine05", "spine04", "spine03"), (0.18, 0.13, 0.15)),
+    _Ball("chest", ("spine02", "spine01"), (0.13, 0.1, 0.15)),
     _Ball("neck", ("neck01", "neck02", "neck03"), (0.3, 0.2, 0.4)),
     _Ball("head", ("head",), (0.3, 0.2, 0.4)),
     *_both("L"),

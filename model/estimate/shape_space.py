@@ -52,7 +52,7 @@ class ShapeSpace:
         z = body.rest(self._base).vertices_m[:, 2]
         ends = torch.nonzero((z > z.max() - _EXTREME_M) | (z < z.min() + _EXTREME_M))[:, 0]
         landmarks = space.skeleton.regressor.vertex_index
-        self._watched = torch.cat([landmarks.flatten(), ends])
+        self._partial = body.watch(torch.cat([landmarks.flatten(), ends]))
         self._landmark_shape = (*landmarks.shape, 3)
         self.start = self._start()
 
@@ -102,7 +102,7 @@ class ShapeSpace:
 
     def _watch(self, values: Tensor) -> tuple[Attachment, float]:
         """Landmarks and standing height."""
-        rest = self._body.rest(self.shape(values), self._watched)
+        rest = self._partial(self.shape(values))
         count = self._landmark_shape[0] * self._landmark_shape[1]
         vertices = rest.vertices_m[:count].double().reshape(self._landmark_shape)
         return self._space.skeleton.attach(rest.heads_m.double(), vertices), float(rest.height_m)

@@ -57,31 +57,27 @@ def solve(
     """
     settings = settings or FitSettings()
     with single_threaded():
-        known = actor_height_m is not None
         shapes = (
             ShapeSpace(space.body, space, actor_height_m, GIVEN_HEIGHT_SIGMA_M)
             if actor_height_m is not None
             else ShapeSpace(space.body, space)
         )
-        rounds = 3
-        total = rounds * settings.iterations
-        free = TemporalFit(space, shapes, evidence, settings, free_scale=known)
-        fit = free.run(free.start(shapes.start), shapes.start, lambda k, _: report(k, total))
-        fps = _rate(evidence.time_s)
-        rest = shapes.rest(fit.shape)
+        steps = settings.iterations
+        free_fit = TemporalFit(space, shapes, evidence, settings)
+        free = free_fit.run(free_fit.start(shapes.start), shapes.start, lambda k, _: report(k, 2 * steps))
+        rest = shapes.rest(free.shape)
         clearance_m = _clearance(space, rest)
-        ground: Ground | None = None
-        for turn in range(1, rounds):
-            clip = (fit.points_m, evidence.time_s, evidence.present)
-            contacts = contact_probability(*clip, ground, clearance_m)
-            ground = find_ground(fit.points_m, contacts, evidence.present, fps, clearance_m)
-            contacts = contact_probability(*clip, ground, clearance_m)
-            footing = Footing(contacts, ground.up, ground.height_m, clearance_m)
-            held = TemporalFit(space, shapes, evidence, settings, footing, free_scale=known)
-            done = turn * settings.iterations
-            fit = held.run(fit.pose, fit.shape, lambda k, _, done=done: report(done + k, total), fit_shape=False)
-        assert ground is not None
-        return Solution(fit, rest, shapes.shape(fit.shape), ground, contacts)
+        fps = _rate(evidence.time_s)
+        # Contacts are judged on feet that nothing has pulled down yet, or they would confirm themselves.
+        clip = (free.points_m, evidence.time_s, evidence.present)
+        contacts = contact_probability(*clip, None, clearance_m)
+        ground = find_ground(free.points_m, contacts, evidence.present, fps, clearance_m)
+        contacts = contact_probability(*clip, ground, clearance_m)
+        footing = Footing(contacts, ground.up, ground.height_m, clearance_m)
+        held_fit = TemporalFit(space, shapes, evidence, settings, footing)
+        held = held_fit.run(free.pose, free.shape, lambda k, _: report(steps + k, 2 * steps), fit_shape=False)
+        ground = find_ground(held.points_m, contacts, evidence.present, fps, clearance_m)
+        return Solution(held, rest, shapes.shape(held.shape), ground, contacts)
 
 
 def _clearance(space: PoseSpace, rest: RestBody) -> Tensor:
