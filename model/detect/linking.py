@@ -138,19 +138,25 @@ class Linker:
 
 def stitch(tracks: Sequence[Track]) -> list[Track]:
     """Join tracks that one person left by a gap, the most plausible pairs first."""
-    joined = list(tracks)
-    while True:
-        best: tuple[float, int, int] | None = None
-        for i, first in enumerate(joined):
-            for j, second in enumerate(joined):
-                cost = _stitch_cost(first, second)
-                if cost is not None and (best is None or cost < best[0]):
-                    best = (cost, i, j)
-        if best is None:
-            return joined
-        _, i, j = best
-        joined[i] = _join(joined[i], joined[j])
-        del joined[j]
+    joined = dict(enumerate(tracks))
+    costs: dict[tuple[int, int], float] = {}
+
+    def weigh(i: int, j: int) -> None:
+        cost = _stitch_cost(joined[i], joined[j])
+        if cost is not None:
+            costs[i, j] = cost
+
+    for i in joined:
+        for j in joined:
+            weigh(i, j)
+    while costs:
+        i, j = min(costs, key=lambda pair: costs[pair])
+        joined[i] = _join(joined[i], joined.pop(j))
+        costs = {pair: cost for pair, cost in costs.items() if not {i, j} & set(pair)}
+        for other in joined:
+            weigh(i, other)
+            weigh(other, i)
+    return list(joined.values())
 
 
 def _join(first: Track, second: Track) -> Track:

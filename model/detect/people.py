@@ -19,7 +19,7 @@ from model.detect.shots import CutFinder
 from model.video import Frame, Video
 
 Report = Callable[[str, int, int], None]
-SAMPLES_PER_S = 10.0
+SAMPLES_PER_S = 8.0
 THRESHOLD = 0.5
 MIN_SHARE_OF_BEST = 0.02
 _LOOK_AGAIN_FRAMES = 8
