@@ -27,7 +27,7 @@ from model.synth.puppet import Puppet
 
 Array = NDArray[np.floating]
 DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
-WIDTH, HEIGHT, FOCAL_PX, SAMPLES, QUALITY = 640, 360, 590.0, 8, "MEDIUM"
+WIDTH, HEIGHT, FOCAL_PX, SAMPLES, QUALITY = 640, 360, 590.0, 8, "HIGH"
 CAMERA_M, LOOK_AT_M = np.array([0.55, -3.25, 1.42]), np.array([-0.12, 0.2, 0.88])
 LIGHT_M, WALL_Y_M = np.array([-3.6, -2.6, 3.0]), 2.6  # the set in stage.py
 WEARER = {"gender": 0.12, "muscle": 0.55, "weight": 0.42, "height": 0.40, "proportions": 0.6}

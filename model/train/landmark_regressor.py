@@ -28,7 +28,7 @@ from .landmark_images import Observation, See, observe, random_person
 
 Array = NDArray[np.floating]
 VERTICES_PER_LANDMARK = 8
-PEOPLE, HELD_OUT_PEOPLE, POSES, SEED = 60, 15, 14, 2026
+PEOPLE, HELD_OUT_PEOPLE, POSES, SEED = 40, 12, 12, 2026
 ROBUST_SCALE = 0.012  # of body height: about the detector's own noise
 SEEN = 0.5  # visibility below which a landmark is the network's guess, not an observation
 SUM_WEIGHT, PRIOR_WEIGHT, SPREAD_WEIGHT = 100.0, 0.5, 0.02
@@ -237,7 +237,7 @@ Sparse linear map from the 13,718 vertices of the Anny body to BlazePose's 33 la
 - **Made by** `python -m model.train.landmark_regressor` (seed {SEED}) from pictures drawn by the project itself:
   dressed Anny bodies of both sexes and many builds, random poses (standing, striding, lunging, squatting, sitting;
   arms anywhere), random cameras. No photograph and no motion capture is used. {fitted} pictures of {PEOPLE} people
-  were fitted, {held_out} pictures of {HELD_OUT_PEOPLE} other people held out before fitting. Pictures in which BlazePose
+  were fitted, {held_out} pictures of {HELD_OUT_PEOPLE} others held out before fitting. Pictures in which BlazePose
   swapped left and right are left out of both; landmarks that it calls hidden (visibility under {SEEN}) do not count.
 - **Licence**: GPL-3.0-or-later, as the project. Anny is Apache-2.0 and CC0, BlazePose Apache-2.0.
 - **Limits**: drawn people in plain light. Where BlazePose places landmarks on real clothes and hair may differ.
