@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -265,3 +266,13 @@ def test_a_huge_picture_announced_by_a_small_file(tmp_path: Path) -> None:
     struct.pack_into(">I", png, 29, zlib.crc32(png[12:29]))
     (tmp_path / "bomb.png").write_bytes(png)
     assert failure(tmp_path / "bomb.png").code in ("video-too-large", "video-unreadable")
+
+
+def test_frames_are_not_held(tmp_path: Path) -> None:
+    video = Video(write_clip(tmp_path / "a.mp4", grey_frames(120, 320, 240)))
+    tracemalloc.start()
+    count = sum(1 for _ in video.frames())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 120
+    assert peak < 6 * 320 * 240 * 3, "a few frames at once, however long the clip"
