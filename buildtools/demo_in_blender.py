@@ -6,11 +6,12 @@ of it: take.npz, scene.blend, preview.mp4, preview.png.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bpy
@@ -19,6 +20,8 @@ import amr_blender
 from amr_blender.contract.errors import AmrError
 from amr_blender.scene.preview import render_preview
 from amr_blender.scene.strip import read_strip
+
+LOG = Path(__file__).resolve().parent.parent / "build" / "logs" / "demo.log"
 
 
 def add_movie(scene: bpy.types.Scene, video: Path) -> bpy.types.Strip:
@@ -39,6 +42,7 @@ def add_movie(scene: bpy.types.Scene, video: Path) -> bpy.types.Strip:
 
 def main(video: Path, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
+    log_to_file()
     amr_blender.register()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
@@ -47,9 +51,12 @@ def main(video: Path, folder: Path) -> int:
     strip = add_movie(scene, video)
     started = time.monotonic()
     try:
-        bpy.ops.amr.reconstruct("EXEC_DEFAULT", take_path=str(folder / "take.npz"))
+        with without_blenders_chatter():
+            bpy.ops.amr.reconstruct("EXEC_DEFAULT", take_path=str(folder / "take.npz"))
     except RuntimeError as error:  # how Blender hands on what an operator reported
-        print(str(error).strip(), file=sys.stderr)
+        print(f"{str(error).strip()} Details: {LOG}", file=sys.stderr)
+        with suppress(OSError):
+            folder.rmdir()  # only if there is nothing in it
         return 1
     if not scene.amr.results:
         print("Error: Reconstruct made nothing.", file=sys.stderr)
@@ -57,20 +64,28 @@ def main(video: Path, folder: Path) -> int:
     result = scene.amr.results[-1]
     print(f"Reconstructed {result.frames} frames in {time.monotonic() - started:.0f} s.", flush=True)
     bpy.context.preferences.filepaths.save_version = 0  # no scene.blend1 beside it, when run again
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "scene.blend"), compress=True)
     try:
-        with without_render_log():
+        with without_blenders_chatter():
+            bpy.ops.wm.save_as_mainfile(filepath=str(folder / "scene.blend"), compress=True)
             render_preview(scene, result, read_strip(scene, strip), folder, progress_line())
-    except AmrError as error:
-        print(f"Error: {error}", file=sys.stderr)
+    except (AmrError, RuntimeError) as error:
+        print(f"Error: {str(error).strip().removeprefix('Error: ')}", file=sys.stderr)
         return 1
     print(f"See {folder}: take.npz, scene.blend, preview.mp4, preview.png")
     return 0
 
 
+def log_to_file() -> None:
+    """Traces and the worker's last words are for the log; the person at the terminal gets a sentence."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    log = logging.getLogger("amr_blender")
+    log.addHandler(logging.FileHandler(LOG, mode="w", encoding="utf-8"))
+    log.propagate = False
+
+
 @contextmanager
-def without_render_log() -> Iterator[None]:
-    """Blender prints a line or more for every frame it renders, below Python, to standard output."""
+def without_blenders_chatter() -> Iterator[None]:
+    """Blender prints reports, and a line or more for every frame it renders, below Python to standard output."""
     sys.stdout.flush()
     kept = os.dup(1)
     with open(os.devnull, "wb") as nowhere:

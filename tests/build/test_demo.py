@@ -36,6 +36,20 @@ def demo(assets: Path, repo_root: Path, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
+def test_a_broken_movie_is_told_in_one_line(assets: Path, repo_root: Path, tmp_path: Path) -> None:
+    """Half of the clip: the place where it breaks is named, nothing is left, and no trace is shown."""
+    broken = tmp_path / "half.mp4"
+    content = DEMO_CLIP.read_bytes()
+    broken.write_bytes(content[: len(content) // 2])
+    command = [sys.executable, str(repo_root / "build_addon.py"), "demo", str(broken), "--out", str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    errors = [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("Error")]
+    assert len(errors) == 1 and "half" in errors[0]
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_writes_what_it_promises(demo: Path) -> None:
     assert {"take.npz", "scene.blend", "preview.mp4", "preview.png"} == {path.name for path in demo.iterdir()}
 
