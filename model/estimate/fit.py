@@ -31,7 +31,7 @@ class FitSettings:
     """Of a landmark, in statures."""
     reprojection_reach: float = 2.0
     """In standard deviations, where the Cauchy loss starts to doubt a landmark."""
-    relative_m: float = 1.0
+    relative_m: float = 0.8
     """Of BlazePose's depth about the hips: weak, for it is flat; it says which way a limb points, not how far."""
     start_m: float = 0.12
     """Of BlazePose's relative 3D where the fit begins."""
