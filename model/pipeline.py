@@ -150,13 +150,15 @@ class _Work:
     def _landmarks(self, person: Person) -> Landmarks:
         from model.detect import Landmarks, track_landmarks
 
-        name = key(self._detection, person.index)
+        name = key(self._detection, person.index, self._job.quality)
         kept = self._cache.records("landmarks", name, Landmarks)
         if kept:
             return kept[0]
         networks = self._load_networks()
         self._report("landmarks", 0, self._frame_count)
-        landmarks = track_landmarks(self._video, person, self._range, networks, self._report)
+        landmarks = track_landmarks(
+            self._video, person, self._range, networks, self._report, self._job.quality
+        )
         self._cache.keep_records("landmarks", name, [landmarks])
         return landmarks
 

@@ -32,6 +32,8 @@ def worker_environment(environment: Mapping[str, str], prefix: Path) -> dict[str
                 clean[name] = os.pathsep.join(kept)
     # Apple's graphics backend lacks a few operations; torch then computes those on the processor instead of failing.
     clean.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+    # Threads that spin while they wait cost a busy machine, and Blender beside the worker, several times the work.
+    clean.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return clean
 
 
