@@ -228,8 +228,10 @@ def _lay_footage(
             strip = strips.new_movie("footage", footage.path, 2, start - picture, fit_method="ORIGINAL")
         strip.frame_final_start, strip.frame_final_end = start, start + len(run)
         element = strip.elements[0]
-        stored_height = element.orig_width if abs(np.sin(turned)) > 0.5 else element.orig_height
-        scale = layout.height / (stored_height or footage.height or layout.height)
+        stored = np.array([element.orig_width or footage.width, element.orig_height or footage.height], float)
+        upright = stored[::-1] if abs(np.sin(turned)) > 0.5 else stored
+        # The larger of the two, so that rounding to even pixels leaves no gap.
+        scale = float((np.array([layout.footage_width, layout.height]) / np.maximum(upright, 1.0)).max())
         strip.transform.scale_x = strip.transform.scale_y = scale
         strip.transform.rotation, strip.transform.offset_x = -turned, left
 
@@ -260,10 +262,11 @@ def _contact_sheet(scene: Any, folder: Path, sheet: Path, layout: Layout, first:
     chosen = np.unique(np.linspace(first, last, SHEET_FRAMES).round().astype(int))
     tiles = []
     for frame in chosen.tolist():
-        scene.frame_current = frame
-        scene.render.filepath = str(folder / f"sheet_{len(tiles)}.png")
-        _render(scene, write_still=True)
-        tiles.append(_pixels(Path(scene.render.filepath)))
+        # As an animation of one frame: a still of the sequencer shows what was drawn last.
+        scene.frame_start = scene.frame_end = frame
+        scene.render.filepath, scene.render.use_file_extension = str(folder / "sheet_######"), True
+        _render(scene, animation=True)
+        tiles.append(_pixels(folder / f"sheet_{_frame_name(frame)}"))
     blank = np.zeros_like(tiles[0])
     columns = min(SHEET_COLUMNS, len(tiles))
     tiles += [blank] * (-len(tiles) % columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import bpy
@@ -12,8 +12,8 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_BODY_OVER, _BODY_BESIDE = (0.98, 0.55, 0.20, 1.0), (0.80, 0.74, 0.70, 0.45)
-_BONE, _GRID, _FLOOR = (0.10, 0.42, 0.85, 1.0), (0.30, 0.31, 0.33, 1.0), (0.19, 0.20, 0.21, 1.0)
+_BODY_OVER, _BODY_BESIDE = (1.05, 1.35, 2.2, 1.0), (1.9, 1.8, 1.7, 0.30)  # above 1: the matcap darkens
+_BONE, _GRID, _FLOOR = (0.10, 0.85, 2.2, 1.0), (0.30, 0.31, 0.33, 1.0), (0.19, 0.20, 0.21, 1.0)
 _CELL_M, _LINE_M = 0.5, 0.012
 _SMALL_BONES = ("finger", "toe", "metacarpal", "eye", "root")
 _SAMPLES = 12
@@ -65,8 +65,11 @@ def _workbench(name: str, size: tuple[int, int]) -> Any:
     scene.view_settings.view_transform = "Standard"
     scene.display.render_aa = "FXAA"
     shading = scene.display.shading
-    shading.light, shading.color_type = "STUDIO", "OBJECT"
-    shading.show_shadows, shading.show_cavity, shading.show_specular_highlight = False, True, True
+    shading.light, shading.color_type = "MATCAP", "OBJECT"
+    for name in ("basic_bright.exr", "basic_1.exr"):  # since Blender 5, before
+        with suppress(TypeError):
+            shading.studio_light = name
+    shading.show_shadows, shading.show_cavity, shading.show_specular_highlight = False, False, False
     return scene
 
 
@@ -90,7 +93,7 @@ def _mesh_object(scene: Any, name: str, points: Array, faces: Array, colour: tup
 
 def _bones(scene: Any, rig: Any) -> None:
     """Blender draws no armature in a render: an octahedron for each larger bone, moved by the rig."""
-    shape = np.array([[0, 0, 0], [1, 1.6, 0], [0, 1.6, 1], [-1, 1.6, 0], [0, 1.6, -1], [0, 10, 0]]) / 10
+    shape = np.array([[0, 0, 0], [1.4, 1.8, 0], [0, 1.8, 1.4], [-1.4, 1.8, 0], [0, 1.8, -1.4], [0, 10, 0]]) / 10
     sides = np.array([[0, 2, 1], [0, 3, 2], [0, 4, 3], [0, 1, 4], [5, 1, 2], [5, 2, 3], [5, 3, 4], [5, 4, 1]])
     chosen = [b for b in rig.data.bones if not b.name.startswith(_SMALL_BONES)]
     points, faces = [], []
