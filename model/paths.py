@@ -1,4 +1,4 @@
-"""Where the converted third-party networks and the body lie: in the zip beside this file, in a checkout in ``build``."""
+"""Where the converted networks and the body lie: in the zip beside this file, in a checkout in ``build``."""
 
 from __future__ import annotations
 
