@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -28,6 +29,8 @@ SUCCESS, FAILURE, CANCELLED = 0, 1, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.  Wrong usage exits with 2."""
     options = _parser().parse_args(arguments)
+    # As the add-on starts the worker; read when torch loads, which happens later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         options.run(options)
     except KeyboardInterrupt:

@@ -156,9 +156,7 @@ class _Work:
             return kept[0]
         networks = self._load_networks()
         self._report("landmarks", 0, self._frame_count)
-        landmarks = track_landmarks(
-            self._video, person, self._range, networks, self._report, self._job.quality
-        )
+        landmarks = track_landmarks(self._video, person, self._range, networks, self._report, self._job.quality)
         self._cache.keep_records("landmarks", name, [landmarks])
         return landmarks
 

@@ -14,12 +14,10 @@ from pathlib import Path
 import pytest
 
 from amr_blender.contract.take import load
+from buildtools.layout import DEMO_CLIP, ROOT
 from model.__main__ import main
 from model.console import Bar
 from tests.model.clips import grey_frames, write_clip
-
-ROOT = Path(__file__).resolve().parents[2]
-DEMO_CLIP = ROOT / "tests" / "data" / "demo_clip.mp4"
 
 
 def test_a_clip_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,14 +16,12 @@ from amr_blender.contract.errors import AmrError
 from amr_blender.contract.job import Job
 from amr_blender.contract.messages import Done, Message
 from amr_blender.contract.take import Take, load
+from buildtools.layout import DEMO_CLIP
 from model.pipeline import list_people, reconstruct
 from model.progress import STAGE_SHARES
 from model.video import Video
 from tests.model.clips import grey_frames, write_clip
 from tests.worker.layouts import checkout, installed_zip, run_worker
-
-ROOT = Path(__file__).resolve().parents[2]
-DEMO_CLIP = ROOT / "tests" / "data" / "demo_clip.mp4"
 
 pytestmark = pytest.mark.usefixtures("assets")
 
