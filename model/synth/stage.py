@@ -52,7 +52,8 @@ def add_camera(scene: bpy.types.Scene, K: Array, camera_to_world: Array) -> None
 
 def _material(name: str, colour: tuple[float, float, float], roughness: float) -> bpy.types.Material:
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    if material.node_tree is None:  # Blender 5 makes one from the start
+        material.use_nodes = True
     shader = material.node_tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     shader.inputs["Roughness"].default_value = roughness
@@ -187,7 +188,8 @@ def add_room(scene: bpy.types.Scene) -> None:
         light.matrix_world = matrix.T
         scene.collection.objects.link(light)
     world = bpy.data.worlds.new("sky")
-    world.use_nodes = True
+    if world.node_tree is None:
+        world.use_nodes = True
     world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.75, 0.85, 1.0, 1.0)
     world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0.32
     scene.world = world

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from tqdm import tqdm
@@ -258,6 +259,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from .blazepose_eye import blazepose_eye
 
+    torch.set_num_threads(1)  # one picture at a time: threads would only wait for each other
     assets = assets_folder()
     body = AnnyBody.load(assets)
     with np.load(assets / "anny.npz") as arrays:
