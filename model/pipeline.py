@@ -14,6 +14,7 @@ from amr_blender.contract.errors import PersonError, VideoError
 from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
 from model.cache import Cache, Warn, fingerprint, key
+from model.memory import steady_heap
 from model.paths import assets_folder
 from model.progress import REUSED, Report
 from model.video import Video
@@ -56,6 +57,7 @@ def reconstruct(
         AmrError: the footage, the settings, the assets or the output folder can't be used; nothing is left behind.
     """
     report("read", 0, 1)
+    steady_heap()
     video, assets, cache = _open(job), assets_folder(job.assets), Cache(job.cache, warn)
     out, take_key = Path(job.out), job.cache_key(video.info.sha256, fingerprint(assets))
     report("read", 1, 1)
@@ -89,6 +91,7 @@ def list_people(
     from model.thumbnails import write_thumbnail
 
     report("read", 0, 1)
+    steady_heap()
     video, assets, cache = _open(job), assets_folder(job.assets), Cache(job.cache, warn)
     report("read", 1, 1)
     people = _Work(job, video, assets, cache, report, tell_device).people()

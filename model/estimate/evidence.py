@@ -40,6 +40,11 @@ class Evidence:
     center_px: Tensor
     """(2,) principal point."""
 
+    def part(self, frames: slice) -> Evidence:
+        """The evidence of a stretch of frames."""
+        kept = ("focal_px", "center_px")
+        return Evidence(**{k: v if k in kept else v[frames] for k, v in vars(self).items()})
+
 
 def ray_rotation(rays: Tensor) -> Tensor:
     """(..., 2) rays to the (..., 3, 3) smallest rotation that turns the optical axis into them.

@@ -65,6 +65,10 @@ class Pose:
     orientation: Tensor
     angles: Tensor
 
+    def part(self, frames: slice) -> Pose:
+        """The pose in a stretch of frames."""
+        return Pose(self.position[frames], self.orientation[frames], self.angles[frames])
+
     def moved(self, step: Tensor) -> Pose:
         """The pose after a Gauss-Newton step (T, P)."""
         return Pose(
@@ -72,18 +76,6 @@ class Pose:
             matrix_from_rotvec(step[:, ORIENTATION]) @ self.orientation,
             self.angles + step[:, FIRST_ANGLE:],
         )
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What the fit found: ``points_m`` (T, L, 3) are its landmarks in the camera's space."""
-
-    pose: Pose
-    shape: Tensor
-    attachment: Attachment
-    points_m: Tensor
-    residual: Tensor
-    """(T, L) reprojection error in statures."""
 
 
 CONTACT_LANDMARKS = (29, 30, 31, 32)
@@ -99,6 +91,10 @@ class Footing:
     up: Tensor
     height_m: float
     clearance_m: Tensor
+
+    def part(self, frames: slice) -> Footing:
+        """The footing of a stretch of frames."""
+        return Footing(self.contacts[frames], self.up, self.height_m, self.clearance_m)
 
 
 class TemporalFit:
@@ -175,12 +171,18 @@ class TemporalFit:
             pose = pose.moved(_limited(step))
         return _bridge(pose, usable)
 
-    def run(self, pose: Pose, shape: Tensor, report: Callable[[int, int], None], fit_shape: bool = True) -> Fit:
-        """Iterate from ``pose`` and ``shape`` to convergence or ``settings.iterations``."""
+    def run(
+        self, pose: Pose, shape: Tensor, report: Callable[[int], None], fit_shape: bool = True
+    ) -> tuple[Pose, Tensor]:
+        """Iterate from ``pose`` and ``shape`` to convergence or ``settings.iterations``; ``report`` takes the count.
+
+        Returns:
+            The pose, and the shape values (Z,).
+        """
         damping, total = 1e-3, self.settings.iterations
         person = self.shapes.at(shape)
         for k in range(total):
-            report(k, total)
+            report(k)
             attachment = person.attachment
             self._scale = self._relative_scale(pose)
             system, rhs, shape_matrix = self._data(pose, attachment, person if fit_shape else None)
@@ -207,12 +209,8 @@ class TemporalFit:
             pose = pose.moved(step)
             if float(step.abs().max()) < 1e-3:
                 break
-        report(total, total)
-        attachment = self.space.attach(self.shapes.rest(shape))
-        points, _ = self.space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
-        e = self.evidence
-        residual = (points[..., :2] / points[..., 2:].clamp(min=0.05) - e.rays).norm(dim=-1)
-        return Fit(pose, shape, attachment, points, residual / (e.per_metre * STATURE_M)[:, None])
+        report(total)
+        return pose, shape
 
     def _relative_scale(self, pose: Pose) -> float:
         """Size of the body against BlazePose's relative 3D, as the pictures of both agree."""

@@ -11,23 +11,29 @@ from torch import Tensor
 
 from model.body.anny import RestBody
 
-from .evidence import Evidence
-from .fit import CONTACT_LANDMARKS, Fit, FitSettings, Footing, TemporalFit
+from .evidence import STATURE_M, Evidence
+from .fit import CONTACT_LANDMARKS, FitSettings, Footing, Pose, TemporalFit
 from .pose_space import PoseSpace
 from .shape_space import GIVEN_HEIGHT_SIGMA_M, ShapeSpace
+from .windows import clearest, hold, solve_in_windows, windows
 from .world import Ground, contact_probability, find_ground
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The fit, the person's rest body, and the ground with (T, 4) contacts of heels and toes."""
+    """A person over T frames, camera space."""
 
-    fit: Fit
+    pose: Pose
+    points_m: Tensor
+    """(T, L, 3) landmarks."""
+    residual: Tensor
+    """(T, L) reprojection error in statures."""
     rest: RestBody
     shape: Tensor
     """(P,) of the body model."""
     ground: Ground
     contacts: Tensor
+    """(T, 4) of heels and toes."""
 
 
 @contextmanager
@@ -63,21 +69,54 @@ def solve(
             else ShapeSpace(space.body, space)
         )
         steps = settings.iterations
-        free_fit = TemporalFit(space, shapes, evidence, settings)
-        free = free_fit.run(free_fit.start(shapes.start), shapes.start, lambda k, _: report(k, 2 * steps))
-        rest = shapes.rest(free.shape)
-        clearance_m = _clearance(space, rest)
-        fps = _rate(evidence.time_s)
+        parts = windows(len(evidence.time_s))
+        rounds = 2 * len(parts) + (len(parts) > 1)
+        finished = 0
+
+        def tell(step: int) -> None:
+            report(finished * steps + step, rounds * steps)
+
+        def stretch(part: slice, footing: Footing | None = None) -> TemporalFit:
+            return TemporalFit(space, shapes, evidence.part(part), settings, footing and footing.part(part))
+
+        # One shape for all frames, from where the person is seen best.
+        best = clearest(evidence)
+        first = stretch(best)
+        pose, shape = first.run(first.start(shapes.start), shapes.start, tell)
+        finished += 1
+        if len(parts) > 1:
+
+            def free(part: slice) -> Pose:
+                nonlocal finished
+                fit = stretch(part)
+                result, _ = fit.run(fit.start(shape), shape, tell, fit_shape=False)
+                finished += 1
+                return result
+
+            pose = solve_in_windows(evidence, free)
+        rest = shapes.rest(shape)
+        attachment, clearance_m = space.attach(rest), _clearance(space, rest)
+        points, _ = space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
         # Contacts are judged on feet that nothing has pulled down yet, or they would confirm themselves.
-        clip = (free.points_m, evidence.time_s, evidence.present)
+        clip = (points, evidence.time_s, evidence.present)
+        fps = _rate(evidence.time_s)
         contacts = contact_probability(*clip, None, clearance_m)
-        ground = find_ground(free.points_m, contacts, evidence.present, fps, clearance_m)
+        ground = find_ground(points, contacts, evidence.present, fps, clearance_m)
         contacts = contact_probability(*clip, ground, clearance_m)
         footing = Footing(contacts, ground.up, ground.height_m, clearance_m)
-        held_fit = TemporalFit(space, shapes, evidence, settings, footing)
-        held = held_fit.run(free.pose, free.shape, lambda k, _: report(steps + k, 2 * steps), fit_shape=False)
-        ground = find_ground(held.points_m, contacts, evidence.present, fps, clearance_m)
-        return Solution(held, rest, shapes.shape(held.shape), ground, contacts)
+
+        def held(part: slice) -> Pose:
+            nonlocal finished
+            result, _ = stretch(part, footing).run(pose.part(part), shape, tell, fit_shape=False)
+            finished += 1
+            return result
+
+        pose = hold(solve_in_windows(evidence, held), evidence)
+        points, _ = space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
+        ground = find_ground(points, contacts, evidence.present, fps, clearance_m)
+        residual = (points[..., :2] / points[..., 2:].clamp(min=0.05) - evidence.rays).norm(dim=-1)
+        residual = residual / (evidence.per_metre * STATURE_M)[:, None]
+        return Solution(pose, points, residual, rest, shapes.shape(shape), ground, contacts)
 
 
 def _clearance(space: PoseSpace, rest: RestBody) -> Tensor:

@@ -38,8 +38,7 @@ def build_take(
         landmarks: as they were detected.
         meta: the take's ``meta``.
     """
-    rig, fit = build_rig(body, solution.rest), solution.fit
-    pose, present = fit.pose, evidence.present
+    rig, pose, present = build_rig(body, solution.rest), solution.pose, evidence.present
     first = int(torch.nonzero(present)[0, 0])
     matrix = camera_to_world(solution.ground, pose.position[first], -pose.orientation[first, :, 1])
     matrix[2, 3] -= _sole_height(body, space, solution, matrix)
@@ -53,9 +52,9 @@ def build_take(
     )
     frames = len(landmarks.frames)
     hidden = ~landmarks.present
-    joints = fit.points_m[:, JOINT12_LANDMARKS].numpy().astype(np.float32)
+    joints = solution.points_m[:, JOINT12_LANDMARKS].numpy().astype(np.float32)
     joints[hidden] = np.nan
-    certain = (evidence.confidence / (1 + (fit.residual / 0.03) ** 2))[:, JOINT12_LANDMARKS].numpy()
+    certain = (evidence.confidence / (1 + (solution.residual / 0.03) ** 2))[:, JOINT12_LANDMARKS].numpy()
     pixels = landmarks.px.astype(np.float32)
     pixels[hidden] = np.nan
     center = evidence.center_px.tolist()
@@ -113,7 +112,7 @@ def _sole_height(body: AnnyBody, space: PoseSpace, solution: Solution, camera_ma
     soles = torch.nonzero(vertices[:, 2] < vertices[:, 2].min() + _SOLE_M)[:, 0]
     weights = body.skin_weights_dense.double().cpu()[soles]
     heads = solution.rest.heads_m.double().cpu()
-    up, pose = camera_matrix[2], solution.fit.pose
+    up, pose = camera_matrix[2], solution.pose
     lowest = []
     for s in _blocks(len(pose.angles)):
         local = space.local_rotations(pose.orientation[s], pose.angles[s])

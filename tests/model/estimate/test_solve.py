@@ -24,10 +24,10 @@ def _rooted(points):
 
 def test_recovers_a_known_motion(scene, space):
     solution = _solve(scene, space)
-    error = (_rooted(solution.fit.points_m) - _rooted(scene.points_m)).norm(dim=-1)[:, 11:]
+    error = (_rooted(solution.points_m) - _rooted(scene.points_m)).norm(dim=-1)[:, 11:]
     assert float(error.mean()) < 0.045  # a shin that points at the lens is seen end-on
     moving = space.names.index("knee.L")
-    recovered = solution.fit.pose.angles[:, moving]
+    recovered = solution.pose.angles[:, moving]
     assert float(recovered.max() - recovered.min()) > 0.8 * float(
         scene.angles[:, moving].max() - scene.angles[:, moving].min()
     )
@@ -51,7 +51,7 @@ def test_noise_is_removed_without_removing_motion(body, space):
     noisy = make_scene(body, space, noise_px=4.0)
     solution = _solve(noisy, space)
     limbs = [15, 16, 27, 28]
-    got, true = _rooted(solution.fit.points_m)[:, limbs], _rooted(noisy.points_m)[:, limbs]
+    got, true = _rooted(solution.points_m)[:, limbs], _rooted(noisy.points_m)[:, limbs]
     assert float((got.diff(2, 0) - true.diff(2, 0)).norm(dim=-1).mean()) < 0.006
     ratio = float(got.diff(dim=0).norm(dim=-1).mean() / true.diff(dim=0).norm(dim=-1).mean())
     assert 0.85 < ratio < 1.3
@@ -67,13 +67,13 @@ def test_a_gap_is_bridged(scene, space):
     broken = type(landmarks)(**{**vars(landmarks), "present": present, "px": px, "world_m": world})
     evidence = gather(broken, FOCAL_PX, CENTER)
     solution = solve(space, evidence, scene.height_m, lambda done, total: None)
-    assert torch.isfinite(solution.fit.points_m).all()
-    error = (_rooted(solution.fit.points_m)[gap] - _rooted(scene.points_m)[gap]).norm(dim=-1)[:, 11:]
+    assert torch.isfinite(solution.points_m).all()
+    error = (_rooted(solution.points_m)[gap] - _rooted(scene.points_m)[gap]).norm(dim=-1)[:, 11:]
     assert float(error.mean()) < 0.06
 
 
 def test_one_frame_is_enough(body, space):
     scene = make_scene(body, space, frames=1)
     solution = _solve(scene, space)
-    assert solution.fit.points_m.shape == (1, 33, 3)
-    assert float((_rooted(solution.fit.points_m) - _rooted(scene.points_m)).norm(dim=-1)[:, 11:].mean()) < 0.03
+    assert solution.points_m.shape == (1, 33, 3)
+    assert float((_rooted(solution.points_m) - _rooted(scene.points_m)).norm(dim=-1)[:, 11:].mean()) < 0.03
