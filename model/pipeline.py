@@ -117,7 +117,13 @@ class _Work:
         self._report, self._tell_device = report, tell_device
         self._range = (job.frame_start, job.frame_end)
         self._frame_count = min(job.frame_end or video.info.frame_count, video.info.frame_count) - job.frame_start
-        self._detection = [video.info.sha256, self._range, job.image_fps, fingerprint(assets, _DETECTION)]
+        self._detection = [
+            video.info.sha256,
+            self._range,
+            job.image_fps,
+            job.range_fps,
+            fingerprint(assets, _DETECTION),
+        ]
         self._device: torch.device | None = None
         self._networks: Networks | None = None
 
@@ -180,15 +186,16 @@ class _Work:
 
     def _warn_of_short_clip(self, take: Take) -> None:
         end = self._job.frame_end
-        last = int(take.frames[-1]) + 1
+        rate = self._job.range_fps
+        last = 1 + (int(take.frames[-1]) if rate is None else round(float(take.time_s[-1]) * rate))
         if end is not None and last < end:
             message = f"The clip ends at frame {last}, before the end of the range ({end}); the rest is left out."
             take.meta["warnings"].append({"code": "clip-shorter-than-range", "message": message})
 
 
 def _open(job: Job) -> Video:
-    video = Video(job.video, job.images, job.image_fps)
-    if job.frame_start >= video.info.frame_count:
+    video = Video(job.video, job.images, job.image_fps, job.range_fps)
+    if job.frame_start >= video.info.frame_count * (job.range_fps or video.info.fps) / video.info.fps:
         raise VideoError(
             "range-outside-clip",
             f"The range starts at frame {job.frame_start}, but '{video.info.name}' has only "

@@ -62,18 +62,25 @@ class Frame:
 class Video:
     """A movie, a sequence of images, or one image as a one-frame clip."""
 
-    def __init__(self, path: str | Path, images: Sequence[str] = (), image_fps: float = _DEFAULT_FPS) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        images: Sequence[str] = (),
+        image_fps: float = _DEFAULT_FPS,
+        range_fps: float | None = None,
+    ) -> None:
         """Open the footage and read its first frame.
 
         Args:
             path: a movie, an image, or the first image of a sequence.
             images: file names of an image sequence in playing order, in the folder of ``path``.
             image_fps: frame rate of images.
+            range_fps: of a movie, count ranges of frames in presentation time at this rate instead of by number.
 
         Raises:
             VideoError: there is no such file, or nothing in it can be decoded.
         """
-        self._path = Path(path)
+        self._path, self._range_fps = Path(path), range_fps
         self._files = [self._path.parent / name for name in images] or [self._path]
         for file in self._files:
             _check_file(file)
@@ -100,7 +107,7 @@ class Video:
         )
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Frames ``start`` to ``stop`` (exclusive; None is the end), one at a time.
+        """Frames ``start`` to ``stop`` (exclusive; None is the end) by number or ``range_fps``, one at a time.
 
         A clip shorter than ``stop`` ends early.
 
@@ -126,8 +133,8 @@ class Video:
     def _movie_frames(self, start: int, stop: int | None) -> Iterator[Frame]:
         capture = _open_movie(self._path)
         try:
-            time_s, index = -1.0 / self.info.fps, 0
-            while stop is None or index < stop:
+            time_s, index, place = -1.0 / self.info.fps, 0, -1
+            while stop is None or place + 1 < stop:
                 if not capture.grab():
                     self._check_complete(index, time_s)
                     return
@@ -135,7 +142,10 @@ class Video:
                 # Some containers carry no times, or broken ones: then the rate carries on from the frame before.
                 usable = index == 0 or (math.isfinite(announced_s) and announced_s > time_s + 1e-6)
                 time_s = (0.0 if index == 0 else announced_s) if usable else time_s + 1.0 / self.info.fps
-                if index >= start:
+                place = index if self._range_fps is None else round(time_s * self._range_fps)
+                if stop is not None and place >= stop:
+                    return
+                if place >= start:
                     ok, bgr = capture.retrieve()
                     if not ok:
                         raise VideoError(

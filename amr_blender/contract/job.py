@@ -34,6 +34,9 @@ class Job:
     """First source frame, from 0."""
     frame_end: int | None = None
     """One past the last source frame; None is the end of the clip."""
+    range_fps: float | None = None
+    """Rate at which the two above count presentation time, as Blender counts a movie's pictures; None counts frames.
+    The two differ only in footage of variable rate."""
     person: int | None = None
     """Index from the ``people`` list; None takes the person who fills most of the clip."""
     actor_height_m: float | None = None
@@ -57,6 +60,11 @@ class Job:
         check(self.quality in QUALITIES, f"'{self.quality}' is no quality.", f"Use one of {', '.join(QUALITIES)}.")
         check(self.device in DEVICES, f"'{self.device}' is no device.", f"Use one of {', '.join(DEVICES)}.")
         check(self.frame_start >= 0, "The first frame is negative.", "Start at frame 0 or later.")
+        check(
+            self.range_fps is None or (math.isfinite(self.range_fps) and 0 < self.range_fps <= 1000),
+            "The rate at which the range counts can't be right.",
+            "Give a rate between 0 and 1000 frames a second.",
+        )
         check(
             self.frame_end is None or self.frame_end > self.frame_start,
             "The range of frames is empty.",

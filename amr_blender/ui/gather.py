@@ -142,6 +142,7 @@ def _job(clip: StripClip, out: Path) -> Job:
         image_fps=clip.image_fps,
         frame_start=clip.frame_start,
         frame_end=clip.frame_end,
+        range_fps=None if clip.images else clip.timing.source_fps,
         device=preferences.get().device,
         cache=str(preferences.cache_folder()),
     )

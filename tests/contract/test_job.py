@@ -82,6 +82,7 @@ def test_cache_key_follows_what_changes_the_result() -> None:
         "image_fps": 24.0,
         "frame_start": 4,
         "frame_end": None,
+        "range_fps": 29.97,
         "person": None,
         "actor_height_m": None,
         "focal_px": None,

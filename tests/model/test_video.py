@@ -93,6 +93,9 @@ def test_uneven_frame_durations_are_kept(tmp_path: Path) -> None:
     frames = list(Video(uneven).frames())
     assert [number_of(f.rgb) for f in frames] == list(range(6))
     assert np.allclose([f.time_s for f in frames], np.array([0, 1, 4, 5, 10, 12]) / 30, atol=1e-4)
+    # Blender numbers the pictures of such a movie by time, so a trimmed strip asks for a stretch of time.
+    assert [f.index for f in Video(uneven, range_fps=30).frames(4, 11)] == [2, 3, 4]
+    assert [f.index for f in Video(uneven).frames(4, 11)] == [4, 5]
 
 
 @pytest.mark.parametrize(
