@@ -10,7 +10,7 @@ from tests.window import scripts
 
 pytestmark = [pytest.mark.window, pytest.mark.slow]
 PICTURES = Path(__file__).resolve().parents[2] / "build" / "window"
-FRAMES = 24
+FRAMES = 96  # long enough to be watched at work on an idle machine
 
 
 def shot(window, name):
@@ -91,7 +91,7 @@ def test_a_click_makes_armature_mesh_and_camera(window, button):
     before = window.run("out = objects()")
     window.run(scripts.WATCH_RESPONSE)
     window.click(*button)
-    window.wait_for("part('ui.runner').active is not None", 10)
+    window.wait_for("part('ui.runner').active is not None or len(window_().scene.amr.results)", 10)
     window.run("GAPS.clear()")
     window.wait_for("part('ui.runner').active is None or part('ui.runner').active.outcome", 300)
     gaps = window.run("out = GAPS[:-5]")
