@@ -57,66 +57,86 @@ def solve(
     """Fit shape and poses, find the ground, then hold the feet on it.
 
     Args:
-        space: degrees of freedom. evidence: landmarks of T frames.
+        space: degrees of freedom. evidence: landmarks of T frames, in some of which the person is seen.
         actor_height_m: standing height, None for unknown.
         report: (done, total) in steps of the solver.
     """
-    settings = settings or FitSettings()
     with single_threaded():
         shapes = (
             ShapeSpace(space.body, space, actor_height_m, GIVEN_HEIGHT_SIGMA_M)
             if actor_height_m is not None
             else ShapeSpace(space.body, space)
         )
-        steps = settings.iterations
-        parts = windows(len(evidence.time_s))
-        rounds = 2 * len(parts) + (len(parts) > 1)
-        finished = 0
-
-        def tell(step: int) -> None:
-            report(finished * steps + step, rounds * steps)
-
-        def stretch(part: slice, footing: Footing | None = None) -> TemporalFit:
-            return TemporalFit(space, shapes, evidence.part(part), settings, footing and footing.part(part))
-
-        # One shape for all frames, from where the person is seen best.
-        best = clearest(evidence)
-        first = stretch(best)
-        pose, shape = first.run(first.start(shapes.start), shapes.start, tell)
-        finished += 1
-        if len(parts) > 1:
-
-            def free(part: slice) -> Pose:
-                nonlocal finished
-                fit = stretch(part)
-                result, _ = fit.run(fit.start(shape), shape, tell, fit_shape=False)
-                finished += 1
-                return result
-
-            pose = solve_in_windows(evidence, free)
+        clip = _Clip(space, shapes, evidence, settings or FitSettings(), report)
+        pose, shape = clip.free()
         rest = shapes.rest(shape)
         attachment, clearance_m = space.attach(rest), _clearance(space, rest)
         points, _ = space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
         # Contacts are judged on feet that nothing has pulled down yet, or they would confirm themselves.
-        clip = (points, evidence.time_s, evidence.present)
+        seen = (points, evidence.time_s, evidence.present)
         fps = _rate(evidence.time_s)
-        contacts = contact_probability(*clip, None, clearance_m)
+        contacts = contact_probability(*seen, None, clearance_m)
         ground = find_ground(points, contacts, evidence.present, fps, clearance_m)
-        contacts = contact_probability(*clip, ground, clearance_m)
-        footing = Footing(contacts, ground.up, ground.height_m, clearance_m)
-
-        def held(part: slice) -> Pose:
-            nonlocal finished
-            result, _ = stretch(part, footing).run(pose.part(part), shape, tell, fit_shape=False)
-            finished += 1
-            return result
-
-        pose = hold(solve_in_windows(evidence, held), evidence)
+        contacts = contact_probability(*seen, ground, clearance_m)
+        pose = clip.held(pose, shape, Footing(contacts, ground.up, ground.height_m, clearance_m))
         points, _ = space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
         ground = find_ground(points, contacts, evidence.present, fps, clearance_m)
         residual = (points[..., :2] / points[..., 2:].clamp(min=0.05) - evidence.rays).norm(dim=-1)
         residual = residual / (evidence.per_metre * STATURE_M)[:, None]
         return Solution(pose, points, residual, rest, shapes.shape(shape), ground, contacts)
+
+
+class _Clip:
+    """The fits of one clip, stretch by stretch, and how far they are."""
+
+    def __init__(
+        self,
+        space: PoseSpace,
+        shapes: ShapeSpace,
+        evidence: Evidence,
+        settings: FitSettings,
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._space, self._shapes, self._evidence, self._settings = space, shapes, evidence, settings
+        self._report, self._finished = report, 0
+        stretches = len(windows(len(evidence.time_s)))
+        self._long = stretches > 1
+        self._fits = 2 * stretches + self._long
+
+    def free(self) -> tuple[Pose, Tensor]:
+        """Poses that nothing but the landmarks holds, and the shape, from where the person is seen best."""
+        best = self._fit(clearest(self._evidence))
+        pose, shape = self._run(best, best.start(self._shapes.start), self._shapes.start, fit_shape=True)
+        if not self._long:
+            return pose, shape
+
+        def solve_stretch(part: slice) -> Pose:
+            fit = self._fit(part)
+            return self._run(fit, fit.start(shape), shape)[0]
+
+        return solve_in_windows(self._evidence, solve_stretch), shape
+
+    def held(self, pose: Pose, shape: Tensor, footing: Footing) -> Pose:
+        """Poses, begun at ``pose``, whose feet rest where ``footing`` says."""
+
+        def solve_stretch(part: slice) -> Pose:
+            return self._run(self._fit(part, footing.part(part)), pose.part(part), shape)[0]
+
+        return hold(solve_in_windows(self._evidence, solve_stretch), self._evidence)
+
+    def _fit(self, part: slice, footing: Footing | None = None) -> TemporalFit:
+        return TemporalFit(self._space, self._shapes, self._evidence.part(part), self._settings, footing)
+
+    def _run(self, fit: TemporalFit, pose: Pose, shape: Tensor, fit_shape: bool = False) -> tuple[Pose, Tensor]:
+        steps = self._settings.iterations
+        total = self._fits * steps
+
+        def tell(step: int) -> None:
+            self._report(min(self._finished * steps + step, total), total)
+
+        result = fit.run(pose, shape, tell, fit_shape)
+        self._finished += 1
+        return result
 
 
 def _clearance(space: PoseSpace, rest: RestBody) -> Tensor:
