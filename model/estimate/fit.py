@@ -36,6 +36,7 @@ class FitSettings:
     start_m: float = 0.12
     """Of BlazePose's relative 3D where the fit begins."""
     relative_reach: float = 1.0
+    """In standard deviations, as above."""
     position_acceleration: float = 6.0
     """m/s^2; of the hips."""
     orientation_acceleration: float = 40.0
@@ -43,6 +44,7 @@ class FitSettings:
     angle_acceleration: float = 40.0
     """rad/s^2 per prior sigma of an angle: what moves far may move fast."""
     acceleration_reach: float = 2.0
+    """In standard deviations, where an acceleration is believed to be real rather than noise."""
     position_speed: float = 4.0
     """m/s; weak, keeps gaps from being bridged by a throw."""
     angle_speed: float = 12.0
@@ -50,6 +52,7 @@ class FitSettings:
     contact_speed: float = 0.08
     """m/s; of a heel or toe that rests on the ground."""
     contact_height_m: float = 0.02
+    """Of a resting heel or toe over the ground."""
     limit: float = 0.05
     """rad beyond a hinge's limit."""
     shape_frames: float = 3.0
