@@ -76,8 +76,14 @@ def main(video: Path, folder: Path) -> int:
 
 
 def log_to_file() -> None:
-    """Traces and the worker's last words are for the log; the person at the terminal gets a sentence."""
+    """Traces, the worker's last words and the graphics driver's murmurs are for the log.
+
+    The person at the terminal gets a sentence: Python keeps the terminal, what lies below it writes to the log.
+    """
     LOG.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
+    with LOG.with_name("demo-native.log").open("wb") as native:
+        os.dup2(native.fileno(), 2)
     log = logging.getLogger("amr_blender")
     log.addHandler(logging.FileHandler(LOG, mode="w", encoding="utf-8"))
     log.propagate = False
