@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from amr_blender.contract.errors import PersonError
 from amr_blender.contract.job import Job, default_focal_px
@@ -18,6 +20,7 @@ from model.video import VideoInfo
 
 from .evidence import gather
 from .pose_space import PoseSpace
+from .sides import GROUPS, repair_sides
 from .solve import solve
 from .take_builder import build_take
 
@@ -47,6 +50,7 @@ def estimate(
             "The person is in no frame of this range.",
             "Choose another person, or trim the strip to where the person is seen.",
         )
+    landmarks, exchanged = repair_sides(landmarks)
     focal_px, focal_source = _focal(job, info)
     width, height = landmarks.size_px
     body = body.cpu()
@@ -70,7 +74,10 @@ def estimate(
         "height_source": "assumed" if job.actor_height_m is None else "given",
         "focal_source": focal_source,
         "body": {"name": "Anny", "licence": "Apache-2.0, CC0-1.0"},
-        "warnings": _warnings(landmarks),
+        "sides_exchanged": {
+            group: landmarks.frames[column].tolist() for group, column in zip(GROUPS, exchanged.T, strict=True)
+        },
+        "warnings": _warnings(landmarks, exchanged),
     }
     return build_take(body, space, evidence, solution, landmarks, meta)
 
@@ -83,9 +90,17 @@ def _focal(job: Job, info: VideoInfo) -> tuple[float, str]:
     return default_focal_px(info.width, info.height), "assumed"
 
 
-def _warnings(landmarks: Landmarks) -> list[dict[str, str]]:
+def _warnings(landmarks: Landmarks, exchanged: NDArray[np.bool_]) -> list[dict[str, str]]:
+    warnings = []
     missing = int((~landmarks.present).sum())
-    if not missing:
-        return []
-    message = f"The person is not seen in {missing} of {len(landmarks.present)} frames; the pose there is made up."
-    return [{"code": "person-missing-frames", "message": message}]
+    if missing:
+        message = f"The person is not seen in {missing} of {len(landmarks.present)} frames; the pose there is made up."
+        warnings.append({"code": "person-missing-frames", "message": message})
+    repaired = landmarks.frames[exchanged.any(1)]
+    if len(repaired):
+        shown = ", ".join(str(frame) for frame in repaired[:8]) + (" ..." if len(repaired) > 8 else "")
+        message = (
+            f"Left and right were taken for each other in {len(repaired)} frames and put back ({shown}): check them."
+        )
+        warnings.append({"code": "sides-exchanged", "message": message})
+    return warnings
