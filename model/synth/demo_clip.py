@@ -97,7 +97,7 @@ def skinned(rest_m: Array, weights: Array, affine: Array) -> Array:
 
 def truth(body: AnnyBody, play: Performance, camera_to_world: Array) -> dict[str, NDArray]:
     """What the clip really shows, as arrays."""
-    from model.train.landmark_anatomy import LANDMARK_NAMES
+    from model.body.landmarks import LANDMARK_NAMES
     from model.train.landmark_regressor import Regressor
 
     regressor = Regressor.load(WEIGHTS / "landmark_regressor.npz")

@@ -13,13 +13,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating]
 Indices = NDArray[np.int64]
 
-LANDMARK_NAMES = (
-    "nose", "l_eye_inner", "l_eye", "l_eye_outer", "r_eye_inner", "r_eye", "r_eye_outer", "l_ear", "r_ear",
-    "l_mouth", "r_mouth", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist", "l_pinky", "r_pinky",
-    "l_index", "r_index", "l_thumb", "r_thumb", "l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle",
-    "l_heel", "r_heel", "l_foot_index", "r_foot_index",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Anatomy:

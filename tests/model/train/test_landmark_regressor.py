@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from model.body import AnnyBody
+from model.body.landmarks import LANDMARK_NAMES
 from model.paths import WEIGHTS, assets_folder
 from model.synth.outfit import Tailor
-from model.train.landmark_anatomy import ANATOMY, LANDMARK_NAMES, mirrored_name, mirrored_vertices
+from model.train.landmark_anatomy import ANATOMY, mirrored_name, mirrored_vertices
 from model.train.landmark_images import Observation, observe, random_person
 from model.train.landmark_regressor import (
     HELD_OUT_PEOPLE,
