@@ -1,14 +1,13 @@
 """The take: one reconstructed person, self-contained, as one ``.npz`` without pickle.
 
 The Blender side builds the whole scene from it and needs no body model.  T frames, B bones, V vertices,
-F quads, L landmarks, K corrective shape keys.  A file is read as untrusted input: every member's announced
+F faces, L landmarks, K corrective shape keys.  A file is read as untrusted input: every member's announced
 size is checked before anything is allocated, object arrays are refused, shapes must agree.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from .errors import TakeError
 from .files import written_whole
+from .npz import Header, read_array, read_header
 
 TAKE_VERSION = 1
 MAX_TAKE_BYTES = 8 << 30
@@ -67,9 +66,9 @@ class Take:
     vertices_m: Array
     """(V, 3) float32: rest mesh of this person, armature space."""
     quads: Array
-    """(F, 4) int32."""
-    uvs: Array
-    """(F, 4, 2) float32: per face corner."""
+    """(F, 4) int32: the corners of each face.  A triangle repeats its third corner as the fourth."""
+    uvs: Array | None
+    """(F, 4, 2) float32: per face corner, a triangle's fourth unused; None where the body model has none."""
     skin_bones: Array
     """(V, S) int16: bone indices, linear blend skinning."""
     skin_weights: Array
@@ -119,7 +118,7 @@ class Take:
         return len(self.frames)
 
 
-_OPTIONAL = ("refinement_basis", "refinement_weights", "refinement_error_mm", "attention", "uncertainty_mm")
+_OPTIONAL = ("uvs", "refinement_basis", "refinement_weights", "refinement_error_mm", "attention", "uncertainty_mm")
 _ARRAYS = tuple(f.name for f in fields(Take) if f.name != "meta")
 _NAN_ALLOWED = ("landmarks_px", "joints12_cam_m")
 # name: (kind, shape); letters are sizes that must agree, S and L, C, P are free.
@@ -184,6 +183,9 @@ def validate(take: Take) -> None:
         array = getattr(take, name)
         if array.size and (array.min() < 0 or array.max() >= top):
             raise _fail("take-invalid", f"The take's '{name}' points outside the mesh or the rig.")
+    a, b, c, d = take.quads.T
+    if ((a == b) | (b == c) | (c == a) | (d == a) | (d == b)).any():
+        raise _fail("take-invalid", "The take's 'quads' holds faces that are neither triangles nor quads.")
     if take.K[0, 0] <= 0 or take.K[1, 1] <= 0:
         raise _fail("take-invalid", "The take's camera has no focal length.")
     if np.abs(np.linalg.norm(take.rotations, axis=-1) - 1).max() > 1e-2:
@@ -281,7 +283,7 @@ def load(path: Path) -> Take:
         with zipfile.ZipFile(path) as archive:
             meta = _read_meta(archive)
             headers = _read_headers(archive, path.stat().st_size)
-            values = {name: _read_array(archive, name, *header) for name, header in headers.items() if name != "meta"}
+            values = {name: read_array(archive, name, header) for name, header in headers.items() if name != "meta"}
     except TakeError:
         raise
     except FileNotFoundError as error:
@@ -295,25 +297,22 @@ def load(path: Path) -> Take:
     return take
 
 
-_Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
-
-
 def _read_meta(archive: zipfile.ZipFile) -> dict[str, Any]:
     """The take's JSON, and before anything else whether this version can be read at all."""
     info = archive.getinfo("meta.npy")
     if info.file_size > _MAX_META_BYTES:
         raise ValueError("its description is too long")
-    header = _read_header(archive, info)
+    header = read_header(archive, info)
     if header[2].kind != "U" or header[0] != ():
         raise ValueError("its description is no text")
-    meta = json.loads(str(_read_array(archive, "meta", *header)))
+    meta = json.loads(str(read_array(archive, "meta", header)))
     version = meta.pop("take_version")
     if version != TAKE_VERSION:
         raise _fail("take-version", f"This is a take of version {version}, the add-on reads version {TAKE_VERSION}.")
     return dict(meta)
 
 
-def _read_headers(archive: zipfile.ZipFile, size_bytes: int) -> dict[str, _Header]:
+def _read_headers(archive: zipfile.ZipFile, size_bytes: int) -> dict[str, Header]:
     """Type and shape of every array, checked before anything is allocated for one."""
     infos = archive.infolist()
     names = [i.filename for i in infos]
@@ -322,34 +321,6 @@ def _read_headers(archive: zipfile.ZipFile, size_bytes: int) -> dict[str, _Heade
     announced = sum(i.file_size for i in infos)
     if announced > min(MAX_TAKE_BYTES, _ALLOWANCE_BYTES + _MAX_RATIO * size_bytes):
         raise _fail("take-too-large", "The take is larger than the add-on accepts.")
-    headers = {i.filename[:-4]: _read_header(archive, i) for i in infos}
+    headers = {i.filename[:-4]: read_header(archive, i) for i in infos}
     _check_shapes({name: (dtype, shape) for name, (shape, _, dtype) in headers.items()})
     return headers
-
-
-def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
-    """(shape, Fortran order, dtype), if they announce exactly the bytes that the archive holds."""
-    with archive.open(info) as stream:
-        version = npy_format.read_magic(stream)
-        reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, fortran, dtype = reader(stream)
-        if dtype.hasobject or dtype.kind not in "biufU" or dtype.itemsize == 0:
-            raise ValueError(f"{info.filename} holds objects")
-        if any(size < 0 for size in shape):
-            raise ValueError(f"{info.filename} has a negative size")
-        if math.prod(shape) * dtype.itemsize + stream.tell() != info.file_size:
-            raise ValueError(f"{info.filename} announces another size than it has")
-    return shape, bool(fortran), dtype
-
-
-def _read_array(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
-) -> Array:
-    size = math.prod(shape) * dtype.itemsize
-    with archive.open(f"{name}.npy") as stream:
-        stream.read(archive.getinfo(f"{name}.npy").file_size - size)
-        data = stream.read(size)
-        if len(data) != size or stream.read(1):
-            raise ValueError(f"{name} is truncated")
-    array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=True)

@@ -1,4 +1,4 @@
-"""The body mesh: quads, UVs, skin weights, material."""
+"""The body mesh: faces, UVs, skin weights, material."""
 
 from __future__ import annotations
 
@@ -17,23 +17,27 @@ _SKIN_COLOUR = (0.55, 0.38, 0.30, 1.0)
 
 
 def make_mesh(take: Take, name: str, vertices_m: Array, material: Any) -> Any:
-    """A mesh data-block with the take's topology and UVs, smooth, without weights.
+    """A mesh data-block with the take's faces and UVs, if it has any, smooth, without weights.
 
     Args:
         vertices_m: (V, 3) rest positions.
     """
     mesh = bpy.data.meshes.new(name)
     quads = np.ascontiguousarray(take.quads, np.int32)
+    corners = np.ones(quads.shape, bool)
+    corners[:, 3] = quads[:, 3] != quads[:, 2]  # a triangle repeats its third corner
+    starts = np.concatenate([[0], np.cumsum(corners.sum(1))])
     mesh.vertices.add(len(vertices_m))
     mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices_m, np.float32).reshape(-1))
-    mesh.loops.add(quads.size)
-    mesh.loops.foreach_set("vertex_index", quads.reshape(-1))
+    mesh.loops.add(int(starts[-1]))
+    mesh.loops.foreach_set("vertex_index", quads[corners])
     mesh.polygons.add(len(quads))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, quads.size, 4, dtype=np.int32))
+    mesh.polygons.foreach_set("loop_start", starts[:-1].astype(np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(quads), bool))
     mesh.update(calc_edges=True)
-    uvs = mesh.uv_layers.new(name="UVMap", do_init=False)
-    uvs.data.foreach_set("uv", np.ascontiguousarray(take.uvs, np.float32).reshape(-1))
+    if take.uvs is not None:
+        uvs = mesh.uv_layers.new(name="UVMap", do_init=False)
+        uvs.data.foreach_set("uv", np.ascontiguousarray(take.uvs[corners], np.float32).reshape(-1))
     mesh.materials.append(material)
     mesh.validate()
     return mesh

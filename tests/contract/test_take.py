@@ -119,6 +119,9 @@ WRONG: dict[str, tuple[str, Callable[[np.ndarray[Any, Any]], Any]]] = {
     "endless name": ("bone_names", lambda a: np.array(["root", "hips", "x" * 5000])),
     "quad outside the mesh": ("quads", set_item((0, 0), V)),
     "negative quad": ("quads", set_item((0, 0), -1)),
+    "triangle that repeats its first corner": ("quads", set_item((0, 3), 0)),
+    "triangle that repeats its second corner": ("quads", set_item((0, 3), 1)),
+    "face of two corners": ("quads", set_item(0, [0, 1, 0, 1])),
     "skin to no bone": ("skin_bones", set_item((0, 0), B)),
     "rotation of length two": ("rotations", lambda a: a * 2),
     "rotation of length zero": ("rotations", lambda a: a * 0),
@@ -146,6 +149,15 @@ def test_a_wrong_take_is_not_read(tmp_path: Path, case: str) -> None:
 def test_what_may_be_unknown_may_be_nan() -> None:
     validate(changed("landmarks_px", set_item(..., np.nan)))
     validate(changed("joints12_cam_m", set_item(..., np.nan)))
+
+
+def test_triangles_and_no_uvs(tmp_path: Path) -> None:
+    take = changed("quads", set_item((slice(None), 3), refined_take().quads[:, 2]))
+    take.uvs = None
+    save(take, tmp_path / "take.npz")
+    back = load(tmp_path / "take.npz")
+    assert back.uvs is None
+    np.testing.assert_array_equal(back.quads, take.quads)
 
 
 @pytest.mark.parametrize("letter", ["T", "B", "V"])
@@ -293,7 +305,7 @@ def test_no_description(tmp_path: Path) -> None:
     refused(tmp_path / "take.npz", "take-corrupt")
 
 
-@pytest.mark.parametrize("name", [n for n in members(tiny_take()) if n != "meta.npy"])
+@pytest.mark.parametrize("name", [n for n in members(tiny_take()) if n not in ("meta.npy", "uvs.npy")])
 def test_each_array_is_needed(tmp_path: Path, name: str) -> None:
     content = members(tiny_take())
     del content[name]

@@ -151,6 +151,29 @@ def test_weights_groups_and_uvs(blender: ModuleType) -> None:
     assert body.data.materials[0] is not None
 
 
+def test_triangles_among_quads(blender: ModuleType) -> None:
+    take = make_take(2)
+    take.quads[::3, 3] = take.quads[::3, 2]
+    body = blender.data.objects[_import(blender, take).mesh]
+    found = [tuple(p.vertices) for p in body.data.polygons]
+    wanted = [tuple(q[:3]) if q[3] == q[2] else tuple(q) for q in take.quads.tolist()]
+    assert found == wanted
+    assert {len(face) for face in found} == {3, 4}
+    assert take.uvs is not None
+    layer = body.data.uv_layers[0].data
+    for polygon, corners in zip(body.data.polygons, take.uvs, strict=True):
+        shown = [tuple(layer[i].uv) for i in polygon.loop_indices]
+        np.testing.assert_allclose(shown, corners[: len(shown)], atol=1e-6)
+
+
+def test_a_body_without_uvs(blender: ModuleType) -> None:
+    take = make_take(2)
+    take.uvs = None
+    body = blender.data.objects[_import(blender, take).mesh]
+    assert len(body.data.uv_layers) == 0
+    assert len(body.data.polygons) == len(take.quads)
+
+
 def test_corrective_shape_keys(blender: ModuleType) -> None:
     take = make_take(10, refinement=2)
     body = blender.data.objects[_import(blender, take).mesh]
