@@ -7,37 +7,31 @@ from phenotype values and local changes of length.  Rest pose: arms lowered, Z u
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from amr_blender.contract.errors import RuntimeSetupError
 
+from .interface import Array, RestBody, groups_of
+from .rig import bone_axes
 from .skinning import Kinematics, skin
+
+__all__ = ["ADULT_AGE", "AnnyBody", "RestBody"]
 
 ADULT_AGE = 2.0 / 3.0
 """Phenotype value of ``age`` at which Anny is a young adult."""
 _AGE_START = -1.0 / 3.0  # the value of the newborn, the first of the age anchors
-
-
-@dataclass(frozen=True)
-class RestBody:
-    """One person's body in the rest pose, metres."""
-
-    vertices_m: Tensor
-    """(V, 3)."""
-    heads_m: Tensor
-    """(B, 3): heads of the bones, which are the joints."""
-    tails_m: Tensor
-    """(B, 3): tails of the bones."""
-
-    @property
-    def height_m(self) -> Tensor:
-        """() extent along Z: the standing height, a little less than with straight knees."""
-        return self.vertices_m[:, 2].max() - self.vertices_m[:, 2].min()
+_GROUPS = {
+    "Foot": ("foot", "toe"),
+    "Leg": ("pelvis", "upperleg", "lowerleg"),
+    "Hand": ("wrist", "finger", "metacarpal"),
+    "Arm": ("clavicle", "shoulder", "upperarm", "lowerarm"),
+    "Head": ("neck", "head", "eye"),
+}
 
 
 class AnnyBody(torch.nn.Module):
@@ -52,10 +46,11 @@ class AnnyBody(torch.nn.Module):
         super().__init__()
         self.bone_names: list[str] = [str(n) for n in arrays["bone_names"]]
         self.bone_parents: list[int] = [int(p) for p in arrays["bone_parents"]]
+        self.bone_groups = groups_of(self.bone_names, _GROUPS)
         self.phenotype_names: list[str] = [str(n) for n in arrays["phenotype_names"]]
         self.shape_names: list[str] = self.phenotype_names + [str(n) for n in arrays["length_names"]]
         self.quads = np.asarray(arrays["quads"], np.int32)
-        self.uvs = np.asarray(arrays["uvs"], np.float32)
+        self.uvs: NDArray[np.float32] | None = np.asarray(arrays["uvs"], np.float32)
         self.skin_bones = np.asarray(arrays["skin_bones"], np.int16)
         self.skin_weights = np.asarray(arrays["skin_weights"], np.float32)
         self.bone_rolls = np.asarray(arrays["bone_rolls"], np.float64)
@@ -135,6 +130,15 @@ class AnnyBody(torch.nn.Module):
             return base + torch.einsum("c,cvd->vd", coefficients, getattr(self, f"{name}_shapes"))
 
         return RestBody(blend("_vertices"), blend("_bone_heads"), blend("_bone_tails"))
+
+    def bones(self, rest: RestBody) -> tuple[Array, Array]:
+        """Tails and axes of a person's bones; see :class:`model.body.interface.Body`."""
+        heads, tails = rest.heads_m.double().cpu().numpy(), rest.tails_m.double().cpu().numpy()
+        rolls = self.bone_rolls.copy()
+        # Anny's first bone comes out of the back; as `hips` it points up the spine.
+        tails[0], rolls[0] = heads[self.bone("spine04")], np.eye(3)
+        tails[0, :2] = heads[0, :2]
+        return tails, bone_axes(heads, tails, rolls)
 
     def watch(self, vertex_index: Tensor) -> Callable[[Tensor], RestBody]:
         """A function like :meth:`rest`, for these vertices alone: thirty times faster for a few hundred."""

@@ -1,4 +1,4 @@
-"""The body's rig as Blender has it: rest matrices, names and groups, and poses as bone rotations.
+"""A body's rig as Blender has it: rest matrices, names and groups, and poses as bone rotations.
 
 The take's rig has one bone more than the body: ``root`` on the ground under the hips, bone 0.
 """
@@ -6,13 +6,14 @@ The take's rig has one bone more than the body: ``root`` on the ground under the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amr_blender.contract.rotations import continuous, quaternion_from_matrix
 
-from .anny import AnnyBody, RestBody
+from .interface import Body, RestBody
 
 Array = NDArray[np.floating]
 ROOT_LENGTH_M = 0.3
@@ -41,8 +42,8 @@ class Rig:
         return out
 
 
-def bone_matrices(heads: Array, tails: Array, rolls: Array) -> Array:
-    """(B, 4, 4) rest matrices in Blender's convention: the smallest rotation of Y onto the bone, after its roll."""
+def bone_axes(heads: Array, tails: Array, rolls: Array) -> Array:
+    """(B, 3, 3) rest axes in Blender's convention: the smallest rotation of Y onto the bone, after its roll."""
     y = tails - heads
     y = y / np.linalg.norm(y, axis=-1, keepdims=True)
     cosine = y[:, 1]
@@ -53,47 +54,42 @@ def bone_matrices(heads: Array, tails: Array, rolls: Array) -> Array:
     opposite = cosine < -1 + 1e-8
     turn = np.eye(3) + k + (k @ k) / np.where(opposite, 1.0, 1 + cosine)[:, None, None]
     turn[opposite] = np.diag([1.0, -1.0, -1.0])
-    matrices = np.tile(np.eye(4), (len(y), 1, 1))
-    matrices[:, :3, :3] = turn @ rolls
-    matrices[:, :3, 3] = heads
-    return matrices
+    axes: Array = turn @ rolls
+    return axes
 
 
-def _group(name: str) -> str:
-    stem, _, side = name.partition(".")
-    for group, stems in (
-        ("Foot", ("foot", "toe")),
-        ("Leg", ("pelvis", "upperleg", "lowerleg")),
-        ("Hand", ("wrist", "finger", "metacarpal")),
-        ("Arm", ("clavicle", "shoulder", "upperarm", "lowerarm")),
-        ("Head", ("neck", "head", "eye")),
-        ("Torso", ("hips", "spine")),
-    ):
-        if stem.startswith(stems):
-            return f"{group}.{side}" if side and group != "Head" else group
-    return "Torso"
-
-
-def build_rig(body: AnnyBody, rest: RestBody) -> Rig:
+def build_rig(body: Body, rest: RestBody) -> Rig:
     """The rig and rest mesh of one person."""
     heads = rest.heads_m.double().cpu().numpy()
-    tails = rest.tails_m.double().cpu().numpy()
     vertices = rest.vertices_m.double().cpu().numpy()
-    rolls = body.bone_rolls.copy()
-    # Anny's first bone comes out of the back; as `hips` it points up the spine.
-    tails[0], rolls[0] = heads[body.bone("spine04")], np.eye(3)
-    tails[0, :2] = heads[0, :2]
+    tails, axes = body.bones(rest)
     offset = np.array([-heads[0, 0], -heads[0, 1], -vertices[:, 2].min()])
-    root = np.eye(4)
-    rest_matrices = np.concatenate([root[None], bone_matrices(heads + offset, tails + offset, rolls)])
+    matrices = np.tile(np.eye(4), (len(heads) + 1, 1, 1))
+    matrices[1:, :3, :3] = axes
+    matrices[1:, :3, 3] = heads + offset
     lengths = np.concatenate([[ROOT_LENGTH_M], np.linalg.norm(tails - heads, axis=-1)])
-    names = ["root", "hips", *body.bone_names[1:]]
     return Rig(
-        names,
+        ["root", "hips", *body.bone_names[1:]],
         np.array([-1, *(p + 1 for p in body.bone_parents)], np.int16),
-        rest_matrices.astype(np.float32),
+        matrices.astype(np.float32),
         lengths.astype(np.float32),
-        ["Root", *(_group(n) for n in names[1:])],
+        ["Root", *body.bone_groups],
         (vertices + offset).astype(np.float32),
         offset,
     )
+
+
+def rig_arrays(body: Body, rig: Rig) -> dict[str, Any]:
+    """The arrays of a take that describe its rig and its mesh, by name."""
+    return {
+        "bone_names": np.array(rig.bone_names),
+        "bone_parents": rig.bone_parents,
+        "bone_rest": rig.bone_rest,
+        "bone_length_m": rig.bone_length_m,
+        "bone_groups": np.array(rig.bone_groups),
+        "vertices_m": rig.vertices_m,
+        "quads": body.quads,
+        "uvs": body.uvs,
+        "skin_bones": (body.skin_bones + 1).astype(np.int16),  # `root` comes first in the take
+        "skin_weights": body.skin_weights,
+    }
