@@ -22,7 +22,7 @@ from model.video import Video
 if TYPE_CHECKING:
     import torch
 
-    from model.detect import Landmarks, Networks, Person
+    from model.detect import CameraMotion, Landmarks, Networks, Person
 
 _DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
 """What people and landmarks depend on: a change of the fit alone reuses them."""
@@ -126,6 +126,7 @@ class _Work:
         ]
         self._device: torch.device | None = None
         self._networks: Networks | None = None
+        self._camera_motion: CameraMotion | None = None
 
     def take(self) -> Take:
         from model.body import AnnyBody
@@ -141,19 +142,25 @@ class _Work:
         take = estimate(landmarks, body, self._video.info, self._job, self._report, device)
         self._report("fit", take.frame_count, take.frame_count)
         take.meta["person"] = {"index": person.index, "count": len(people)}
+        self._tell_camera_motion(take)
         self._warn_of_short_clip(take)
         return take
 
     def people(self) -> list[Person]:
-        from model.detect import Person, find_people
+        """Who is in the clip. The same pass over the frames shows how the camera moves."""
+        from model.detect import CameraMotion, CameraWatch, Person, find_people
 
-        name = key(self._detection)
+        name, camera_name = key(self._detection), key(self._detection, "camera")
         people = self._cache.records("people", name, Person)
-        if people is None:
-            networks = self._load_networks()
+        motions = self._cache.records("people", camera_name, CameraMotion)
+        if people is None or not motions:
+            networks, watch = self._load_networks(), CameraWatch()
             self._report("detect", 0, self._frame_count)
-            people = find_people(self._video, self._range, networks, self._report)
+            people = find_people(self._video, self._range, networks, self._report, watch)
+            motions = [watch.motion()]
             self._cache.keep_records("people", name, people)
+            self._cache.keep_records("people", camera_name, motions)
+        self._camera_motion = motions[0]
         return people
 
     def _landmarks(self, person: Person) -> Landmarks:
@@ -183,6 +190,13 @@ class _Work:
         if self._networks is None:
             self._networks = Networks.load(self._assets, self._choose_device())
         return self._networks
+
+    def _tell_camera_motion(self, take: Take) -> None:
+        assert self._camera_motion is not None
+        take.meta["camera_motion"] = self._camera_motion.meta()
+        warning = self._camera_motion.warning()
+        if warning is not None:
+            take.meta["warnings"].append(warning)
 
     def _warn_of_short_clip(self, take: Take) -> None:
         end = self._job.frame_end

@@ -1,8 +1,9 @@
 """People in footage: who is there, and each person's landmarks over time, by BlazePose's networks in torch."""
 
+from model.detect.camera_motion import CameraMotion, CameraWatch
 from model.detect.landmarks import Landmarks
 from model.detect.networks import Networks
 from model.detect.people import Person, find_people
 from model.detect.tracking import track_landmarks
 
-__all__ = ["Landmarks", "Networks", "Person", "find_people", "track_landmarks"]
+__all__ = ["CameraMotion", "CameraWatch", "Landmarks", "Networks", "Person", "find_people", "track_landmarks"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from amr_blender.contract.errors import PersonError, VideoError
 from model.detect import detector
+from model.detect.camera_motion import CameraWatch
 from model.detect.crops import MARGIN, Array, crops_from_keypoints, cut_out, to_frame
 from model.detect.linking import Detection, Linker, Track, radius_px, same_person, stitch, without_doubles
 from model.detect.networks import Networks
@@ -55,8 +56,17 @@ class Person:
     """(192, 192, 3) RGB, upright: the person where seen best."""
 
 
-def find_people(video: Video, frame_range: tuple[int, int | None], networks: Networks, report: Report) -> list[Person]:
+def find_people(
+    video: Video,
+    frame_range: tuple[int, int | None],
+    networks: Networks,
+    report: Report,
+    watch: CameraWatch | None = None,
+) -> list[Person]:
     """Look through the frames ``frame_range`` (start, stop) and link what is found into people.
+
+    Args:
+        watch: is shown every sampled frame with the people found in it.
 
     Returns:
         People, the one who fills most of the clip first.
@@ -80,12 +90,12 @@ def find_people(video: Video, frame_range: tuple[int, int | None], networks: Net
             next_sample_s = frame.time_s + _interval_s(video.info.fps)
             last = None
         if len(samples) >= _batch_frames(video):
-            _look(samples, networks, linker)
+            _look(samples, networks, linker, watch)
             samples = []
         report("detect", seen, max(total, seen))
     if last is not None:
         samples.append((cuts.count, last))
-    _look(samples, networks, linker)
+    _look(samples, networks, linker, watch)
     if not seen:
         raise VideoError(
             "range-outside-clip",
@@ -132,7 +142,7 @@ def close_windows(width: int, height: int) -> Array:
     return np.array([[x, y, side, 0.0] for x, y in points])
 
 
-def _look(samples: Sequence[tuple[int, Frame]], networks: Networks, linker: Linker) -> None:
+def _look(samples: Sequence[tuple[int, Frame]], networks: Networks, linker: Linker, watch: CameraWatch | None) -> None:
     if not samples:
         return
     frames = [frame for _, frame in samples]
@@ -145,6 +155,8 @@ def _look(samples: Sequence[tuple[int, Frame]], networks: Networks, linker: Link
             found[number] = people
     for (shot, frame), people in zip(samples, found, strict=True):
         linker.add(shot, frame.index, frame.time_s, people)
+        if watch is not None:
+            watch.add(shot, frame, np.array([person.crop for person in people]))
 
 
 def _detect(frames: Sequence[Frame], looks: Array, networks: Networks) -> list[list[Detection]]:

@@ -78,6 +78,7 @@ def test_a_take_of_the_demo_clip(demo: tuple[Take, Listener, Job]) -> None:
     assert take.meta["settings"]["frame_end"] == 10
     assert take.meta["person"]["index"] == 0
     assert take.meta["person"]["count"] >= 1
+    assert take.meta["camera_motion"]["verdict"] == "still"
     assert sorted(p.name for p in Path(job.out).parent.iterdir()) == ["cache", "take.npz"]
 
 
@@ -109,6 +110,7 @@ def test_another_height_reuses_people_and_landmarks(demo: tuple[Take, Listener, 
     assert take.meta["actor_height_m"] == pytest.approx(1.95, abs=0.02)
     np.testing.assert_array_equal(take.landmarks_px, first.landmarks_px)
     assert take.meta["person"] == first.meta["person"]
+    assert take.meta["camera_motion"] == first.meta["camera_motion"]
 
 
 def test_a_damaged_cache_is_replaced(demo: tuple[Take, Listener, Job], tmp_path: Path) -> None:
@@ -365,6 +367,16 @@ def test_a_cut_to_another_person(tmp_path: Path) -> None:
         assert "person-missing-frames" in listener.warnings
     people = list_people(Job(str(clip), str(tmp_path / "faces"), "people"))
     assert len(people) == 2
+
+
+def test_a_moving_camera_is_told(tmp_path: Path) -> None:
+    panned = [np.roll(rgb, 5 * number, axis=1) for number, rgb in enumerate(demo_frames(12))]
+    take, listener = run(job_for(write_clip(tmp_path / "pan.mp4", panned), tmp_path))
+    assert listener.warnings.count("camera-moves") == 1
+    told = take.meta["camera_motion"]
+    assert (told["verdict"], told["kind"]) == ("moves", "pan")
+    assert told["largest_shift"] == pytest.approx(5 * 11 / panned[0].shape[1], rel=0.1)
+    assert 0 <= told["frames"][0] < told["frames"][1] <= 11
 
 
 def test_a_range_longer_than_the_clip(tmp_path: Path) -> None:
