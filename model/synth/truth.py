@@ -1,0 +1,175 @@
+"""What a made clip really shows, as arrays and numbers, and the folder on disk that keeps both.
+
+A clip's folder holds ``clip.mp4``, ``truth.npz`` (no pickles), ``conditions.json`` and, once the detector has run,
+``landmarks.npz``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amr_blender.contract.rotations import continuous, quaternion_from_matrix
+from amr_blender.contract.spaces import project_px, transform
+from amr_blender.contract.take import JOINT12_NAMES
+from model.body.landmarks import LANDMARK_NAMES, LandmarkRegressor
+
+from .film import Film
+from .raster import rasterise, visible
+
+Array = NDArray[np.floating]
+CONTACT_NAMES = ("heel.L", "heel.R", "toe.L", "toe.R")
+CONTACT_HEIGHT_M, CONTACT_SPEED_M_S = 0.01, 0.15
+_RING_M, _RING_SHARE = 0.07, 0.15
+"""A joint is seen if this share of the skin this near to it is."""
+_UNDER_CLOTH_M = 0.035
+_KEPT_VERTICES = 1500
+
+
+def kept_vertices(film: Film) -> NDArray[np.int64]:
+    """(Vd,) the body's vertices that a clip keeps: drawn evenly over the skin, the same for everybody."""
+    body, vertices = film.body, film.body.rest(film.body.default_shape()).vertices_m.numpy()
+    corner = vertices[body.quads]
+    area = np.linalg.norm(np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1]), axis=1)
+    weight = np.bincount(body.quads.ravel(), np.repeat(area, 4), len(vertices))
+    rng = np.random.default_rng(0)
+    return np.sort(rng.choice(len(vertices), _KEPT_VERTICES, replace=False, p=weight / weight.sum()))
+
+
+def sole_parts(film: Film) -> list[NDArray[np.int64]]:
+    """Vertices of the soles in the order of ``CONTACT_NAMES``: behind the ankle, and under and before the ball."""
+    rest = film.rest.vertices_m.numpy()
+    heads, names = film.rest.heads_m.numpy(), film.body.bone_names
+    parts = []
+    for name in CONTACT_NAMES:
+        part, side = name.split(".")
+        bones = [i for i, n in enumerate(names) if n.startswith(("foot", "toe")) and n.endswith(side)]
+        mine = film.body.skin_weights_dense[:, bones].sum(1).numpy() > 0.5
+        ankle_y, ball_y = heads[names.index(f"foot.{side}"), 1], heads[names.index(f"toe2-1.{side}"), 1]
+        along = rest[:, 1] > ankle_y if part == "heel" else rest[:, 1] < ball_y + 0.015
+        parts.append(np.flatnonzero(mine & along & (rest[:, 2] < rest[mine, 2].min() + 0.02)))
+    return parts
+
+
+def contacts(soles_m: list[Array], fps: float) -> NDArray[np.bool_]:
+    """(T, 4): a vertex of the part (T, S, 3) is within 1 cm of the ground and slower than 0.15 m/s."""
+    touching = []
+    for points in soles_m:
+        speed = np.linalg.norm(np.gradient(points, axis=0), axis=-1) * fps
+        touching.append(((points[..., 2] < CONTACT_HEIGHT_M) & (speed < CONTACT_SPEED_M_S)).any(1))
+    return np.stack(touching, 1)
+
+
+def clip_truth(film: Film, shape: Array, regressor: LandmarkRegressor, facing: str) -> dict[str, NDArray[Any]]:
+    """The arrays of ``truth.npz``; T frames. ``shape`` (P,) of the person, ``facing`` the view's label."""
+    bare = film.posed(film.rest.vertices_m, film.body.skin_weights_dense).numpy().astype(np.float64)
+    camera = film.camera
+    cam = transform(camera.world_to_camera, bare)
+    landmarks = regressor.positions(torch.from_numpy(cam)).numpy()
+    joints = landmarks[:, [LANDMARK_NAMES.index(n) for n in JOINT12_NAMES]]
+    kept = kept_vertices(film)
+    seen = np.stack([vertices_seen(film, frame, cam[frame]) for frame in range(len(cam))])
+    soles = [bare[:, part] - [0, 0, film.person.sole_m] for part in sole_parts(film)]
+    heel, toe = (landmarks[:, [LANDMARK_NAMES.index(f"{s}_{n}") for s in "lr"]] for n in ("heel", "foot_index"))
+    return {
+        "fps": np.array(film.motion.fps),
+        "K": camera.K,
+        "camera_to_world": camera.camera_to_world,
+        "size_px": np.array(camera.size_px),
+        "joint_names": np.array(JOINT12_NAMES),
+        "joints12_cam_m": joints.astype(np.float32),
+        "landmarks33_cam_m": landmarks.astype(np.float32),
+        "vertex_index": kept.astype(np.int32),
+        "vertices_cam_m": cam[:, kept].astype(np.float32),
+        "vertices_visible": seen[:, kept],
+        "shape_names": np.array(film.body.shape_names),
+        "shape_values": np.asarray(shape, np.float32),
+        "bone_names": np.array(film.body.bone_names),
+        "rotations": continuous(quaternion_from_matrix(film.motion.local)).astype(np.float32),
+        "root_m": (film.motion.root_m + [0, 0, film.person.sole_m]).astype(np.float32),
+        "height_m": np.array(float(film.rest.height_m)),
+        "contact_names": np.array(CONTACT_NAMES),
+        "contacts": contacts(soles, film.motion.fps),
+        "lowest_m": film.mesh_m[..., 2].amin(1).numpy(),
+        "visible12": joints_seen(joints, cam, seen),
+        "head_forward_cam": _unit(_head_forward(film) @ camera.world_to_camera[:3, :3].T),
+        "foot_forward_cam": _unit(toe - heel).astype(np.float32),
+        "facing": np.array(facing),
+    }  # fmt: skip
+
+
+def _unit(vectors: Array) -> Array:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+
+
+def _head_forward(film: Film) -> Array:
+    """(T, 3) where the face points, world."""
+    local = torch.from_numpy(film.motion.local)
+    turned, _ = film.body.kinematics(local, film.rest.heads_m.double(), torch.zeros(len(local), 3, dtype=torch.float64))
+    return np.asarray(-turned[:, film.body.bone("head"), :, 1].numpy())
+
+
+def vertices_seen(film: Film, frame: int, cam_m: Array) -> NDArray[np.bool_]:
+    """(V,) the body's vertices that the camera sees, their own cloth not counting; ``cam_m`` (V, 3)."""
+    K = torch.from_numpy(film.camera.K.astype(np.float32))
+    points = torch.from_numpy(cam_m.astype(np.float32))[None]
+    clear = visible(points, film.raster(frame).depth_m, K, _UNDER_CLOTH_M)[0].numpy()
+    corner = cam_m[film.body.quads]
+    normal = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
+    front = (normal * corner.mean(1)).sum(1) < 0
+    facing = np.zeros(len(cam_m), bool)
+    facing[film.body.quads[front]] = True
+    return np.asarray(clear & facing)
+
+
+def joints_seen(joints_m: Array, vertices_m: Array, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T, 12): enough of the skin around a joint is seen; (T, 12, 3) joints, (T, V, 3) vertices, (T, V) seen."""
+    out = np.zeros(joints_m.shape[:2], bool)
+    for frame, (joints, vertices, visible_) in enumerate(zip(joints_m, vertices_m, seen, strict=True)):
+        near = np.linalg.norm(joints[:, None] - vertices, axis=-1) < _RING_M
+        out[frame] = (near & visible_).sum(1) > _RING_SHARE * np.maximum(near.sum(1), 1)
+    return out
+
+
+def conditions(film: Film, truth: dict[str, NDArray[Any]], pictures: list[NDArray[np.uint8]]) -> dict[str, float]:
+    """The clip's circumstances as numbers: medians over its frames, unless the name says otherwise."""
+    width, height = film.camera.size_px
+    joints, fps = truth["joints12_cam_m"].astype(float), float(truth["fps"])
+    speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * fps
+    heights, inside, light, burnt, hidden = [], [], [], [], []
+    K = torch.from_numpy(film.camera.K.astype(np.float32))
+    for frame in range(0, len(pictures), 5):
+        cam = film.to_camera(film.mesh_m[frame])
+        px = project_px(cam.numpy().astype(float), film.camera.K)
+        heights.append(np.ptp(px[:, 1]))
+        inside.append(((px >= 0) & (px < [width, height])).all(1).mean())
+        alone = rasterise(cam[None], film.person.faces, K, film.camera.size_px, cull=False).depth_m[0]
+        together = film.raster(frame).depth_m[0]
+        person = torch.isfinite(alone)
+        shown = person & (together >= alone - 1e-4)
+        hidden.append(1.0 - float(shown.sum()) / max(float(person.sum()), 1.0))
+        value = pictures[frame][shown.numpy()] / 255.0
+        light.append(value.mean() if value.size else 0.0)
+        burnt.append((value.max(-1) > 0.98).mean() if value.size else 0.0)
+    matrix = film.camera.camera_to_world
+    return {
+        "person_height_px": float(np.median(heights)),
+        "inside_share": float(np.median(inside)),
+        "occluded_share": float(np.median(hidden)),
+        "light": float(np.median(light)),
+        "burnt_share": float(np.median(burnt)),
+        "joint_speed_m_s": float(np.median(speed)) if len(speed) else 0.0,
+        "joint_speed_p95_m_s": float(np.percentile(speed, 95)) if len(speed) else 0.0,
+        "distance_m": float(np.median(np.linalg.norm(joints.mean(1), axis=-1))),
+        "camera_height_m": float(matrix[2, 3]),
+        "camera_tilt_deg": float(np.rad2deg(np.arcsin(-matrix[2, 2]))),
+        "focal_ratio": float(film.camera.K[0, 0] / max(width, height)),
+        "height_m": float(truth["height_m"]),
+        "grain": film.camera.grain,
+        "shutter": film.camera.shutter,
+        "defocus_px": film.camera.defocus_px,
+        "coarse": film.camera.coarse,
+    }
