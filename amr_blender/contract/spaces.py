@@ -63,6 +63,12 @@ def blender_camera_matrix(camera_to_world: Array) -> Array:
     return camera_to_world @ BLENDER_FROM_OPENCV_CAMERA
 
 
+def camera_tilt_deg(camera_to_world: Array) -> tuple[float, float]:
+    """How far an OpenCV camera (4, 4) in Blender's world looks down, and how far it is turned clockwise."""
+    right, down, forward = camera_to_world[2, :3]
+    return float(np.degrees(np.arcsin(np.clip(-forward, -1, 1)))), float(np.degrees(np.arctan2(-right, -down)))
+
+
 def blender_lens(
     K: Array, width_px: int, height_px: int, horizontal: bool, sensor_mm: float = 36.0
 ) -> tuple[float, float, float]:

@@ -43,14 +43,17 @@ class Take:
     meta: dict[str, Any]
     """JSON object: ``source`` (name, width, height, fps, frame_count, rotation_deg, sha256), ``settings``
     (the job's), ``person`` (index, count), ``actor_height_m``, ``height_source`` and ``focal_source``
-    (``given``, ``metadata`` or ``assumed``), ``body`` (name, licence), ``warnings`` (list of {code, message}),
-    ``amr_version``."""
+    (``given``, ``metadata``, ``estimated`` or ``assumed``), ``body`` (name, licence), ``warnings`` (list of
+    {code, message}), ``amr_version``. May hold ``camera`` (focal_px, focal_low_px, focal_high_px, pitch_deg, roll_deg,
+    height_m) and ``camera_motion`` (verdict: ``still``, ``moves`` or ``unknown``; kind, largest_shift in parts of the
+    picture's longer side, known_share, frames: first and last of the worst second)."""
     frames: Array
     """(T,) int32: source frame numbers from 0, increasing."""
     time_s: Array
     """(T,) float64: presentation times in the source."""
     present: Array
-    """(T,) bool: the person was seen. Where False the pose is filled in and ``joints12_cam_m`` is NaN."""
+    """(T,) bool: the person was seen. A frame that is neither seen nor ``filled`` is empty: its pose means nothing, the
+    scene gets no keys there, and ``joints12_cam_m`` is NaN."""
 
     bone_names: Array
     """(B,) str: ``.L``/``.R`` suffixed. Bone 0 is ``root``, on the ground; bone 1 is ``hips``, its child."""
@@ -94,7 +97,7 @@ class Take:
     landmark_confidence: Array
     """(T, L) float32 in 0..1."""
     joints12_cam_m: Array
-    """(T, 12, 3) float32 in the order of ``JOINT12_NAMES``; NaN where nobody was seen."""
+    """(T, 12, 3) float32 in the order of ``JOINT12_NAMES``; NaN in empty frames."""
     joint_confidence: Array
     """(T, 12) float32 in 0..1."""
     contact_names: Array
@@ -102,6 +105,8 @@ class Take:
     contacts: Array
     """(T, C) float32: probability that the part rests on the ground."""
 
+    filled: Array | None = None
+    """(T,) bool: not seen, but bridged from the frames on both sides; None if no frame is."""
     refinement_basis: Array | None = None
     """(K, V, 3) float32: corrective offsets in the rest pose."""
     refinement_weights: Array | None = None
@@ -117,8 +122,16 @@ class Take:
     def frame_count(self) -> int:
         return len(self.frames)
 
+    @property
+    def posed(self) -> Array:
+        """(T,) bool: frames that have a pose, seen or filled in; the others are empty."""
+        posed: Array = self.present if self.filled is None else self.present | self.filled
+        return posed
 
-_OPTIONAL = ("uvs", "refinement_basis", "refinement_weights", "refinement_error_mm", "attention", "uncertainty_mm")
+
+_OPTIONAL = (
+    "uvs", "filled", "refinement_basis", "refinement_weights", "refinement_error_mm", "attention", "uncertainty_mm",
+)  # fmt: skip
 _ARRAYS = tuple(f.name for f in fields(Take) if f.name != "meta")
 _NAN_ALLOWED = ("landmarks_px", "joints12_cam_m")
 # name: (kind, shape); letters are sizes that must agree, S and L, C, P are free.
@@ -148,6 +161,7 @@ _SPEC: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "joint_confidence": ("f", ("T", 12)),
     "contact_names": ("U", ("C",)),
     "contacts": ("f", ("T", "C")),
+    "filled": ("b", ("T",)),
     "refinement_basis": ("f", ("K", "V", 3)),
     "refinement_weights": ("f", ("T", "K")),
     "refinement_error_mm": ("f", ()),
@@ -174,6 +188,11 @@ def validate(take: Take) -> None:
         raise _fail("take-invalid", "The take's frame numbers do not increase.")
     if (np.diff(take.time_s) < 0).any():
         raise _fail("take-invalid", "The take's frame times run backwards.")
+    if take.filled is not None:
+        if (take.filled & take.present).any():
+            raise _fail("take-invalid", "The take has frames that are both seen and filled in.")
+        if not np.isfinite(take.joints12_cam_m[take.filled]).all():
+            raise _fail("take-invalid", "The take has filled-in frames without joints.")
     parents = take.bone_parents.astype(np.int64)
     if parents[0] != -1 or (parents[1:] < 0).any() or (parents >= np.arange(len(parents))).any():
         raise _fail("take-invalid", "The take's bones are not in parent-first order.")

@@ -8,10 +8,14 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from .sampling import Marks
+
 Array = NDArray[Any]
 
 CONSTANT, LINEAR = 0, 1
 _AUTO_CLAMPED = 4
+_FILLED_TYPES = ("GENERATED", "JITTER")
+"""Key types that set filled-in frames apart in the dope sheet; the first came with Blender 4.3."""
 
 
 class ActionWriter:
@@ -38,7 +42,14 @@ class ActionWriter:
             animation.action = self.action
 
     def curve(
-        self, data_path: str, index: int, frames: Array, values: Array, group: str = "", interpolation: int = LINEAR
+        self,
+        data_path: str,
+        index: int,
+        frames: Array,
+        values: Array,
+        group: str = "",
+        interpolation: int = LINEAR,
+        marks: Marks | None = None,
     ) -> None:
         """Add one curve.
 
@@ -49,6 +60,7 @@ class ActionWriter:
             values: (N,).
             group: name under which the curve is shown.
             interpolation: ``LINEAR`` or ``CONSTANT``.
+            marks: of the N keys: those that hold are constant, those that are filled in get a type of their own.
         """
         curve = self._bag.fcurves.new(data_path, index=index)
         if group:
@@ -61,17 +73,27 @@ class ActionWriter:
         co = np.empty((count, 2), np.float32)
         co[:, 0], co[:, 1] = frames, values
         points.foreach_set("co", co.reshape(-1))
-        points.foreach_set("interpolation", np.full(count, interpolation, np.int32))
+        kinds = np.full(count, interpolation, np.int32)
+        if marks is not None:
+            kinds[marks.held] = CONSTANT
+            if marks.filled.any():
+                points.foreach_set("type", np.where(marks.filled, _filled_type(), 0).astype(np.int32))
+        points.foreach_set("interpolation", kinds)
         # Handles lie idle while keys are linear; automatic ones are what the animator expects on changing to Bezier.
         handles = np.full(count, _AUTO_CLAMPED, np.int32)
         points.foreach_set("handle_left_type", handles)
         points.foreach_set("handle_right_type", handles)
         curve.update()
 
-    def curves(self, data_path: str, frames: Array, values: Array, group: str = "") -> None:
+    def curves(self, data_path: str, frames: Array, values: Array, group: str = "", marks: Marks | None = None) -> None:
         """Add a linear curve for each column of ``values`` (N, C)."""
         for index in range(values.shape[1]):
-            self.curve(data_path, index, frames, values[:, index], group)
+            self.curve(data_path, index, frames, values[:, index], group, marks=marks)
+
+
+def _filled_type() -> int:
+    known = bpy.types.Keyframe.bl_rna.properties["type"].enum_items
+    return int(next(known[name].value for name in _FILLED_TYPES if name in known))
 
 
 def key_hidden(writer: ActionWriter, frames: Array, gaps: list[tuple[int, int]]) -> None:

@@ -79,15 +79,16 @@ def animate_armature(rig: Any, take: Take, motion: Motion, name: str) -> Any:
     names = take.bone_names.tolist()
     frames = motion.frames
     for bone, location in enumerate(bone_locations(take, motion.translation_m)):
-        writer.curves(_path(rig, names[bone], "location"), frames, location, names[bone])
+        writer.curves(_path(rig, names[bone], "location"), frames, location, names[bone], motion.marks)
     spread = np.ptp(motion.rotations, axis=0).max(-1)
     turned = np.abs(motion.rotations[0, :, 1:]).max(-1)
     for bone in range(1, len(names)):
         quaternions = motion.rotations[:, bone]
-        count = len(frames) if bone == 1 or spread[bone] > _STILL else 1
-        if bone == 1 or spread[bone] > _STILL or turned[bone] > _STILL:
-            path = _path(rig, names[bone], "rotation_quaternion")
-            writer.curves(path, frames[:count], quaternions[:count], names[bone])
+        path = _path(rig, names[bone], "rotation_quaternion")
+        if bone == 1 or spread[bone] > _STILL:
+            writer.curves(path, frames, quaternions, names[bone], motion.marks)
+        elif turned[bone] > _STILL:
+            writer.curves(path, frames[:1], quaternions[:1], names[bone])
     return writer.action
 
 

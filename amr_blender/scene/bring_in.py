@@ -48,6 +48,10 @@ class Result:
     frame_start: int
     """First and last keyed scene frame."""
     frame_end: int
+    filled: int = 0
+    """Keyed scene frames on which nobody was seen: their keys have a type of their own."""
+    empty: tuple[tuple[int, int], ...] = ()
+    """First and last scene frame of each stretch that is left without keys."""
     warnings: tuple[str, ...] = ()
 
 
@@ -136,6 +140,8 @@ def _make(context: Any, take: Take, motion: Motion, options: ImportOptions) -> R
         baked_error_mm=error_mm,
         frame_start=int(motion.frames[0]),
         frame_end=int(motion.frames[-1]),
+        filled=int(motion.marks.filled.sum()),
+        empty=tuple(motion.empty),
         warnings=warnings,
     )
 

@@ -16,23 +16,37 @@ from .timing import StripTiming
 Array = NDArray[Any]
 
 HIDE_GAP_S = 0.5
-"""Where nobody was seen for longer than this, the body is hidden; shorter gaps are bridged by interpolation."""
+"""An empty stretch that is longer hides the body; through a shorter one it stands still."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What sets some of N keys apart."""
+
+    filled: Array
+    """(N,) bool: nobody was seen there, the pose is bridged from both sides."""
+    held: Array
+    """(N,) bool: the last key before an empty stretch, which holds until the next one."""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What is keyed, on N scene frames.  Frames on which nobody was seen are left out."""
+    """What is keyed, on N scene frames.  Empty frames, where nobody was seen and nothing is filled in, are left out."""
 
     frames: Array
     """(N,) scene frames, whole, increasing."""
+    marks: Marks
+    """Of the keys on ``frames``."""
     rotations: Array
     """(N, B, 4) wxyz, continuous in time."""
     translation_m: Array
     """(N, 3) world position of the head of ``hips``."""
     refinement: Array | None
     """(N, K) weights of the corrective shape keys."""
+    empty: list[tuple[int, int]]
+    """Scene frames, first and last, of each empty stretch."""
     hidden: list[tuple[int, int]]
-    """Scene frames, first and last, of each long gap."""
+    """Those of ``empty`` that are long."""
     camera_frames: Array
     """(S,) every scene frame of the strip, gaps included."""
     camera_to_world: Array
@@ -48,26 +62,28 @@ def sample(take: Take, timing: StripTiming, scene_fps: float) -> Motion:
     scene = timing.scene_frames
     left, right, fraction = _neighbours(take.time_s, timing.source_time_at(scene))
     nearest = np.where(fraction < 0.5, left, right)
-    seen = take.present[nearest]
-    if not seen.any():
+    posed = take.posed[nearest]
+    if not take.present[nearest].any():
         raise SceneError(
             "person-not-in-strip",
             "The person is seen on no frame of this strip.",
             "Choose another part of the clip, or another person.",
         )
-    # At the edge of a gap the filled-in pose has no say: the nearest seen frame is taken whole.
-    both = take.present[left] & take.present[right]
-    w = np.where(both, fraction, (fraction >= 0.5).astype(float))[seen]
-    a, b = left[seen], right[seen]
+    # At the edge of an empty stretch what it holds has no say: the nearest frame with a pose is taken whole.
+    both = take.posed[left] & take.posed[right]
+    w = np.where(both, fraction, (fraction >= 0.5).astype(float))[posed]
+    a, b = left[posed], right[posed]
     every_bone = np.broadcast_to(w[:, None], (len(w), len(take.bone_names)))
     quaternions = rot.slerp(take.rotations[a], take.rotations[b], every_bone)
-    weights = take.refinement_weights
+    weights, frames, empty = take.refinement_weights, scene[posed], _runs(scene, ~posed)
     return Motion(
-        frames=scene[seen],
+        frames=frames,
+        marks=Marks(filled=~take.present[nearest][posed], held=np.diff(frames, append=frames[-1] + 1) > 1),
         rotations=rot.continuous(quaternions),
         translation_m=_mix(take.translation_m, a, b, w),
         refinement=None if weights is None else _mix(weights, a, b, w),
-        hidden=_long_gaps(scene, seen, HIDE_GAP_S * scene_fps),
+        empty=empty,
+        hidden=[(first, last) for first, last in empty if last - first + 1 > HIDE_GAP_S * scene_fps],
         camera_frames=scene,
         camera_to_world=_mix_rigid(take.camera_to_world, left, right, fraction),
     )
@@ -101,7 +117,7 @@ def _mix_rigid(matrices: Array, left: Array, right: Array, fraction: Array) -> A
     return mixed
 
 
-def _long_gaps(scene: Array, seen: Array, longer_than: float) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], seen, [True]]).astype(np.int8)))
-    runs = zip(edges[::2], edges[1::2], strict=True)
-    return [(int(scene[a]), int(scene[b - 1])) for a, b in runs if b - a > longer_than]
+def _runs(scene: Array, where: Array) -> list[tuple[int, int]]:
+    """First and last scene frame of each run in which ``where`` (S,) holds."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
+    return [(int(scene[a]), int(scene[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -40,13 +40,14 @@ def add_shape_keys(owner: Any, names: list[str], rest_m: Array, shapes: Array, l
     return keys
 
 
-def key_values(keys: Any, names: list[str], frames: Array, values: Array, action: str) -> None:
-    """Key ``values`` (N, K) of the shape keys ``names`` on ``frames`` (N,)."""
+def key_values(keys: Any, names: list[str], motion: Motion, values: Array, action: str) -> None:
+    """Key ``values`` (N, K) of the shape keys ``names`` on the N frames of ``motion``."""
     if not names:
         return
     writer = ActionWriter(keys, action)
     for name, column in zip(names, values.T, strict=True):
-        writer.curve(f'key_blocks["{bpy.utils.escape_identifier(name)}"].value', 0, frames, column)
+        path = f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+        writer.curve(path, 0, motion.frames, column, marks=motion.marks)
 
 
 def add_refinement(body: Any, take: Take, motion: Motion) -> None:
@@ -58,7 +59,7 @@ def add_refinement(body: Any, take: Take, motion: Motion) -> None:
     names = [f"Corrective {i + 1:03d}" for i in range(len(take.refinement_basis))]
     shapes = take.refinement_basis * scale[:, None, None]
     keys = add_shape_keys(body, names, take.vertices_m, shapes, np.ones(len(names)))
-    key_values(keys, names, motion.frames, motion.refinement / scale, f"{body.name} Correctives")
+    key_values(keys, names, motion, motion.refinement / scale, f"{body.name} Correctives")
 
 
 def make_baked(take: Take, motion: Motion, baked: BakedMotion, name: str, collection: Any, material: Any) -> Any:
@@ -68,11 +69,11 @@ def make_baked(take: Take, motion: Motion, baked: BakedMotion, name: str, collec
     collection.objects.link(body)
     body.rotation_mode = "QUATERNION"
     writer = ActionWriter(body, name)
-    writer.curves("location", motion.frames, baked.location_m, "Hips")
-    writer.curves("rotation_quaternion", motion.frames, baked.quaternions, "Hips")
+    writer.curves("location", motion.frames, baked.location_m, "Hips", motion.marks)
+    writer.curves("rotation_quaternion", motion.frames, baked.quaternions, "Hips", motion.marks)
     key_hidden(writer, motion.frames, motion.hidden)
     names = [f"Motion {i + 1:03d}" for i in range(len(baked.shapes))]
     if names:
         keys = add_shape_keys(body, names, baked.rest_m, baked.shapes, np.ones(len(names)))
-        key_values(keys, names, motion.frames, baked.values, f"{name} Shapes")
+        key_values(keys, names, motion, baked.values, f"{name} Shapes")
     return body

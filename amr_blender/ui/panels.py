@@ -8,6 +8,9 @@ from ..scene.strip import check_strip
 from . import gather, problems, results, runner, text, thumbnails
 from .operators import AMR_OT_choose_person, AMR_OT_find_people, AMR_OT_reconstruct
 
+MOST_GAPS = 4
+"""So many empty stretches are listed, the rest is counted."""
+
 
 class AmrPanel:
     bl_region_type = "UI"
@@ -254,10 +257,18 @@ def facts(entry):
     """``(label, value)`` of what is known about a result."""
     known = [("Keyed", f"frames {entry.frame_start} to {entry.frame_end}")]
     known.append(("Person seen", f"{entry.frames_seen} of {entry.frames} pictures"))
+    empty = entry.frames_empty.splitlines()
+    shown = empty[:MOST_GAPS]
+    known += [("" if number else "Not seen", f"{frames}, left empty") for number, frames in enumerate(shown)]
+    if len(empty) > len(shown):
+        known.append(("", f"and {len(empty) - len(shown)} more"))
+    if entry.frames_filled:
+        known.append(("Filled in", f"{entry.frames_filled} frames"))
     if entry.height_m:
         known.append(("Height", f"{entry.height_m:.2f} m, {'given' if entry.height_given else 'assumed'}"))
     if entry.lens_mm:
-        known.append(("Lens", f"{entry.lens_mm:.0f} mm, {entry.focal_source or 'assumed'}"))
+        known.append(("Lens", text.lens(entry.lens_mm, entry.lens_low_mm, entry.lens_high_mm, entry.focal_source)))
+        known.append(("Camera", text.tilt(entry.looks_down_deg, entry.rolled_deg)))
     if entry.baked:
         known.append(("Baked copy", f"{entry.baked_keys} keys, within {entry.baked_error_mm:.1f} mm"))
     return known

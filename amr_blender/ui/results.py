@@ -1,11 +1,14 @@
 """From a take to an entry in the panel's list of results; and the other way round, from an entry to its objects."""
 
+import math
+
 import bpy
 
 from ..contract.errors import SceneError
-from ..contract.spaces import lens_from_focal_px
+from ..contract.spaces import camera_tilt_deg, lens_from_focal_px
 from ..scene.bring_in import ImportOptions
 from ..scene.bring_in import bring_in as build
+from . import text
 
 PARTS = ("collection", "armature", "mesh", "baked", "camera")
 
@@ -31,6 +34,8 @@ def bring_in(context, scene, take, clip, name, baked_max_error_mm):
     entry.name = made.name
     entry.baked_keys, entry.baked_error_mm = made.baked_keys, made.baked_error_mm
     entry.frame_start, entry.frame_end = made.frame_start, made.frame_end
+    entry.frames_filled = made.filled
+    entry.frames_empty = "\n".join(text.frame_range(first, last) for first, last in made.empty)
     _describe(entry, take, made.warnings)
     return entry
 
@@ -41,16 +46,26 @@ def _view_layer(context, scene):
 
 def _describe(entry, take, warnings):
     """What the panel tells about ``take`` without opening it again."""
-    source = take.meta.get("source", {})
-    width, height = source.get("width", 0), source.get("height", 0)
     entry.frames = take.frame_count
     entry.frames_seen = int(take.present.sum())
     entry.height_m = take.meta.get("actor_height_m") or 0.0
     entry.height_given = take.meta.get("height_source") == "given"
-    entry.focal_source = take.meta.get("focal_source", "")
-    entry.lens_mm = lens_from_focal_px(float(take.K[0, 0]), width, height) if width and height else 0.0
+    _describe_camera(entry, take)
     told = [warning["message"] for warning in take.meta.get("warnings", [])]
     entry.warnings = "\n".join([*told, *warnings])
+
+
+def _describe_camera(entry, take):
+    source, camera = take.meta.get("source", {}), take.meta.get("camera")
+    width, height = source.get("width", 0), source.get("height", 0)
+    entry.focal_source = take.meta.get("focal_source", "")
+    if width and height:
+        entry.lens_mm = lens_from_focal_px(float(take.K[0, 0]), width, height)
+        known = camera if isinstance(camera, dict) else {}
+        bounds = [known.get(name) for name in ("focal_low_px", "focal_high_px")]
+        if all(isinstance(px, int | float) and math.isfinite(px) for px in bounds):
+            entry.lens_low_mm, entry.lens_high_mm = (lens_from_focal_px(px, width, height) for px in bounds)
+    entry.looks_down_deg, entry.rolled_deg = camera_tilt_deg(take.camera_to_world[0])
 
 
 def add_warnings(entry, sentences):

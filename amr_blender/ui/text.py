@@ -30,6 +30,25 @@ def time_left(eta_s: float | None) -> str:
     return "" if eta_s is None else f"{duration(eta_s)} left"
 
 
+def frame_range(first: int, last: int) -> str:
+    """``120``, ``120 to 151``."""
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def lens(mm: float, low_mm: float, high_mm: float, source: str) -> str:
+    """``35 mm, given``, ``35 mm (31 to 41), estimated``; the range is left out where it says nothing."""
+    low, high = f"{low_mm:.0f}", f"{high_mm:.0f}"
+    between = f" ({low} to {high})" if 0 < low_mm < high_mm and low != high else ""
+    return f"{mm:.0f} mm{between}, {source or 'assumed'}"
+
+
+def tilt(down_deg: float, rolled_deg: float) -> str:
+    """``level``, ``4° down``, ``4° up, rolled 2°``."""
+    down, rolled = round(down_deg), round(abs(rolled_deg))
+    parts = [f"{abs(down)}° {'down' if down > 0 else 'up'}" if down else "level"]
+    return ", ".join([*parts, f"rolled {rolled}°"] if rolled else parts)
+
+
 def size(count: int) -> str:
     """``0 MB``, ``12 MB``, ``1.4 GB``."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -9,6 +9,7 @@ from amr_blender.contract.rotations import matrix_from_quaternion
 from amr_blender.contract.spaces import (
     blender_camera_matrix,
     blender_lens,
+    camera_tilt_deg,
     focal_px_from_35mm_equivalent,
     focal_px_from_lens,
     intrinsics,
@@ -66,3 +67,15 @@ def test_blender_lens_of_a_shifted_camera() -> None:
     K[0, 2] += 192.0
     _, shift_x, shift_y = blender_lens(K, 1920, 1080, True)
     assert (shift_x, shift_y) == (pytest.approx(-0.1), 0)
+
+
+@pytest.mark.parametrize(("down", "rolled"), [(0, 0), (20, 0), (-35, 5), (10, -80)])
+def test_tilt_of_a_camera(down: float, rolled: float) -> None:
+    """Level and upright, then tilted down about its x axis, then turned clockwise about the axis it looks along."""
+    level = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    a, b = np.radians(-down), np.radians(rolled)
+    tilted = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    turned = np.array([[np.cos(b), -np.sin(b), 0], [np.sin(b), np.cos(b), 0], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = level @ tilted @ turned
+    assert camera_tilt_deg(matrix) == pytest.approx((down, rolled), abs=1e-6)

@@ -43,6 +43,11 @@ def test_round_trip(tmp_path: Path, make: Callable[[], Take]) -> None:
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["take.npz"]
 
 
+def test_frames_are_seen_filled_or_empty() -> None:
+    assert tiny_take().posed.tolist() == [True, True, False, True], "absent means that none is filled"
+    assert refined_take().posed.all()
+
+
 def test_same_take_same_bytes(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         save(tiny_take(), tmp_path / name)
@@ -92,6 +97,10 @@ WRONG: dict[str, tuple[str, Callable[[np.ndarray[Any, Any]], Any]]] = {
     "numbers for names": ("bone_names", lambda a: np.arange(B)),
     "numbers for flags": ("present", lambda a: a.astype(np.int8)),
     "bytes for names": ("bone_names", lambda a: a.astype("S8")),
+    "filled in where seen": ("filled", set_item(0, True)),
+    "filled in without joints": ("joints12_cam_m", set_item((2, 3, 0), np.nan)),
+    "one filled frame less": ("filled", lambda a: a[:-1]),
+    "numbers for filled": ("filled", lambda a: a.astype(np.int8)),
     "objects": ("bone_names", lambda a: a.astype(object)),
     "complex": ("time_s", lambda a: a.astype(complex)),
     "NaN in rotations": ("rotations", set_item((1, 1, 1), np.nan)),
@@ -148,7 +157,7 @@ def test_a_wrong_take_is_not_read(tmp_path: Path, case: str) -> None:
 
 def test_what_may_be_unknown_may_be_nan() -> None:
     validate(changed("landmarks_px", set_item(..., np.nan)))
-    validate(changed("joints12_cam_m", set_item(..., np.nan)))
+    validate(tiny_take(joints12_cam_m=np.full((T, 12, 3), np.nan, np.float32)))
 
 
 def test_triangles_and_no_uvs(tmp_path: Path) -> None:

@@ -56,8 +56,10 @@ def tiny_take(**changes: Any) -> Take:
 
 
 def refined_take() -> Take:
-    """A valid take with every optional field."""
+    """A valid take with every optional field: the frame that is not seen is filled in."""
     return tiny_take(
+        filled=np.array([False, False, True, False]),
+        joints12_cam_m=np.zeros((T, 12, 3), np.float32),
         refinement_basis=np.zeros((2, V, 3), np.float32),
         refinement_weights=np.zeros((T, 2), np.float32),
         refinement_error_mm=np.array(0.5, np.float32),

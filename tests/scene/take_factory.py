@@ -42,6 +42,7 @@ def make_take(
     focal_px: float = 700.0,
     principal_px: tuple[float, float] | None = None,
     gaps: tuple[tuple[int, int], ...] = (),
+    filled: tuple[tuple[int, int], ...] = (),
     moving_camera: bool = False,
     refinement: int = 0,
     rings: int = 6,
@@ -53,6 +54,7 @@ def make_take(
 
     Args:
         gaps: half-open ranges of take frames on which nobody was seen.
+        filled: such ranges on which nobody was seen either, but the pose is bridged.
         refinement: number of corrective shapes.
         rings: rings of eight vertices around each bone.
         first_frame: source number of the first frame.
@@ -68,12 +70,16 @@ def make_take(
     vertices, quads, skin_bones, skin_weights = _tubes(parents, rest, lengths, rings)
     t = np.arange(frames) / fps
     present = np.ones(frames, bool)
-    for start, stop in gaps:
+    for start, stop in gaps + filled:
         present[start:stop] = False
+    bridged = np.zeros(frames, bool)
+    for start, stop in filled:
+        bridged[start:stop] = True
     K = np.array([[focal_px, 0, width / 2], [0, focal_px, height / 2], [0, 0, 1.0]])
     if principal_px is not None:
         K[:2, 2] = principal_px
     nobody = np.where(present, 1.0, np.nan)
+    nowhere = np.where(present | bridged, 1.0, np.nan)
     take = Take(
         meta={
             "source": {
@@ -105,10 +111,11 @@ def make_take(
         camera_to_world=_cameras(t, moving_camera),
         landmarks_px=(random.random((frames, 33, 2)) * nobody[:, None, None]).astype(np.float32),
         landmark_confidence=random.random((frames, 33)).astype(np.float32),
-        joints12_cam_m=(random.random((frames, 12, 3)) * nobody[:, None, None]).astype(np.float32),
+        joints12_cam_m=(random.random((frames, 12, 3)) * nowhere[:, None, None]).astype(np.float32),
         joint_confidence=random.random((frames, 12)).astype(np.float32),
         contact_names=np.array(["foot.L", "foot.R"]),
         contacts=random.random((frames, 2)).astype(np.float32),
+        filled=bridged if filled else None,
     )  # fmt: skip
     if refinement:
         take.refinement_basis = (0.01 * random.standard_normal((refinement, len(vertices), 3))).astype(np.float32)

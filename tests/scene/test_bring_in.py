@@ -177,6 +177,40 @@ def test_gap_has_no_keys_and_hides_the_body(blender: ModuleType) -> None:
     assert body.animation_data.action != rig.animation_data.action
 
 
+@pytest.mark.parametrize("refinement", [0, 2])
+def test_the_last_key_before_an_empty_stretch_holds(blender: ModuleType, refinement: int) -> None:
+    """On the armature, the correctives and the baked twin; the key behind the stretch is where it was."""
+    take = make_take(60, gaps=((20, 30), (40, 58)), refinement=refinement)
+    result = _import(blender, take)
+    assert result.empty == ((21, 30), (41, 58)) and result.filled == 0
+    for first, last in result.empty:
+        for name in (result.mesh, result.baked):
+            before = reference.evaluated(blender, name, first - 1)
+            for frame in (first, last):
+                np.testing.assert_array_equal(reference.evaluated(blender, name, frame), before)
+        after = reference.evaluated(blender, result.mesh, last + 1)
+        assert np.abs(after - reference.vertices(take, last)).max() < 1e-4
+
+
+def test_filled_frames_are_keyed_and_marked(blender: ModuleType) -> None:
+    """Whoever looks at the dope sheet sees them by the type of their keys."""
+    take = make_take(40, filled=((10, 14),), gaps=((20, 38),), refinement=1)
+    result = _import(blender, take)
+    assert result.filled == 4 and result.empty == ((21, 38),)
+    expected = "GENERATED" if blender.app.version >= (4, 3) else "JITTER"
+    checked = 0
+    for action in blender.data.actions:
+        for curve in reference.curves(action):
+            types = {point.co[0]: point.type for point in curve.keyframe_points}
+            if len(types) > 4:
+                checked += 1
+                assert {frame for frame, kind in types.items() if kind == expected} == {11, 12, 13, 14}
+                assert set(types.values()) == {"KEYFRAME", expected}
+    assert checked > 60
+    shown = reference.evaluated(blender, result.mesh, 12)
+    assert np.abs(shown - reference.vertices(take, 11)).max() < 1e-4
+
+
 def test_nobody_in_the_strip(blender: ModuleType) -> None:
     take = make_take(30, gaps=((0, 20),))
     before = _contents(blender)

@@ -57,18 +57,33 @@ def test_part_of_a_take_and_beyond_it() -> None:
 
 
 def test_gaps() -> None:
-    take = make_take(60, gaps=((0, 3), (10, 24), (30, 46), (50, 60)))
+    """Empty stretches at both ends, a short one and a long one between; one that is filled in."""
+    take = make_take(60, gaps=((0, 3), (10, 24), (30, 46), (50, 60)), filled=((26, 28),))
     motion = sample(take, StripTiming(101, 160, 101.0, 1.0, 59, 30.0), 30.0)
-    assert motion.frames.tolist() == [101 + f for f in range(60) if take.present[f]]
+    assert motion.frames.tolist() == [101 + f for f in range(60) if take.posed[f]]
+    assert motion.empty == [(101, 103), (111, 124), (131, 146), (151, 160)]
     assert motion.hidden == [(131, 146)]  # only one lasts longer than half a second
+    assert motion.frames[motion.marks.filled].tolist() == [127, 128]
+    assert motion.frames[motion.marks.held].tolist() == [110, 130]
     assert len(motion.camera_frames) == 60
 
 
-def test_pose_filled_into_a_gap_has_no_say() -> None:
+def test_what_an_empty_frame_holds_has_no_say() -> None:
     take = make_take(20, gaps=((5, 12),))
     take.translation_m[5:12] = 1000.0
     motion = sample(take, StripTiming(1, 40, 1.0, 0.5, 19, 30.0), 60.0)
     assert np.abs(motion.translation_m).max() < 10
+
+
+def test_filled_frames_are_mixed_like_seen_ones() -> None:
+    take, seen = make_take(20, filled=((5, 8),)), make_take(20)
+    timing = StripTiming(1, 39, 1.0, 0.5, 19, 30.0)
+    motion, plain = sample(take, timing, 60.0), sample(seen, timing, 60.0)
+    np.testing.assert_array_equal(motion.frames, plain.frames)
+    np.testing.assert_array_equal(motion.translation_m, plain.translation_m)
+    assert motion.empty == [] and not motion.marks.held.any()
+    # Scene frame 1 + 2 f shows take frame f; halfway between two frames the later one counts.
+    assert motion.frames[motion.marks.filled].tolist() == list(range(10, 16))
 
 
 def test_nobody() -> None:

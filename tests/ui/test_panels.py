@@ -118,6 +118,57 @@ def test_results(stage):
     assert {"amr.select_result", "amr.view_camera", "amr.show_result"} <= set(drawn.operators)
 
 
+def test_a_result_tells_gaps_and_camera(stage):
+    from amr_blender.contract import take as takes
+    from tests.scene.take_factory import make_take
+
+    take = make_take(80, fps=24.0, width=640, height=360, gaps=((0, 1), (20, 30), (40, 60)), filled=((10, 14),))
+    take.meta["focal_source"] = "estimated"
+    take.meta["camera"] = {"focal_px": 700.0, "focal_low_px": 600.0, "focal_high_px": 800.0}
+    takes.save(take, stage.folder / "gaps.npz")
+    stage.scene.render.fps = 24
+    stage.bpy.ops.amr.import_take(filepath=str(stage.folder / "gaps.npz"), name="gaps")
+    told, drawn = facts(stage), draw(stage, "results").text
+    assert told["Person seen"] == "45 of 80 pictures"
+    assert told["Not seen"] == "1, left empty"
+    assert "21 to 30, left empty" in drawn and "41 to 60, left empty" in drawn
+    assert told["Filled in"] == "4 frames"
+    assert told["Lens"] == "39 mm (34 to 45), estimated"
+    assert told["Camera"] == "8° down"
+
+
+@pytest.mark.parametrize("camera", [None, "no", {"focal_low_px": "a", "focal_high_px": float("inf")}])
+def test_a_result_without_more_about_its_camera(stage, camera):
+    from amr_blender.contract import take as takes
+    from tests.scene.take_factory import make_take
+
+    take = make_take(4, fps=24.0)
+    take.meta["camera"] = camera
+    takes.save(take, stage.folder / "plain.npz")
+    stage.bpy.ops.amr.import_take(filepath=str(stage.folder / "plain.npz"), name="plain")
+    told = facts(stage)
+    assert told["Lens"] == "39 mm, assumed"
+    assert not {"Not seen", "Filled in"} & set(told)
+
+
+def test_many_gaps_are_counted(stage):
+    from amr_blender.ui import panels
+
+    stage.add_strip()
+    stage.bpy.ops.amr.reconstruct("EXEC_DEFAULT")
+    entry = stage.settings.results[0]
+    entry.frames_empty = "\n".join(str(10 * number) for number in range(9))
+    listed = [value for _, value in panels.facts(entry) if value.endswith("left empty")]
+    assert len(listed) == panels.MOST_GAPS
+    assert ("", "and 5 more") in panels.facts(entry)
+
+
+def facts(stage):
+    from amr_blender.ui import panels
+
+    return dict(panels.facts(stage.settings.results[-1]))
+
+
 def test_diagnostics_are_copied(stage):
     from amr_blender.ui import problems
 

@@ -22,6 +22,30 @@ def test_size(count, shown):
     assert text.size(count) == shown
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "source", "shown"),
+    [
+        (31.2, 41.4, "estimated", "35 mm (31 to 41), estimated"),
+        (0.0, 0.0, "", "35 mm, assumed"),
+        (34.9, 35.1, "given", "35 mm, given"),
+        (41.0, 31.0, "estimated", "35 mm, estimated"),
+    ],
+)
+def test_lens(low, high, source, shown):
+    assert text.lens(35.0, low, high, source) == shown
+
+
+@pytest.mark.parametrize(
+    ("down", "rolled", "shown"), [(4.2, 0.3, "4° down"), (-11.6, -2.0, "12° up, rolled 2°"), (0.2, 0.4, "level")]
+)
+def test_tilt(down, rolled, shown):
+    assert text.tilt(down, rolled) == shown
+
+
+def test_frame_range():
+    assert (text.frame_range(120, 151), text.frame_range(7, 7)) == ("120 to 151", "7")
+
+
 def test_every_stage_of_the_pipeline_has_words():
     from model.progress import STAGE_SHARES
 
