@@ -17,8 +17,7 @@ import pytest
 
 from amr_blender.contract.errors import SettingsError
 from model.body.safe_pickle import load_arrays
-
-from .python2_pickle import MatVecMult, chumpy, chumpy_part, dump, sparse
+from tests.model.body.python2_pickle import MatVecMult, chumpy, chumpy_part, dump, sparse
 
 RANDOM = np.random.default_rng(0)
 REGRESSOR = RANDOM.random((5, 9)) * (RANDOM.random((5, 9)) < 0.3)
