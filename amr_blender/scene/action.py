@@ -15,7 +15,7 @@ Array = NDArray[Any]
 CONSTANT, LINEAR = 0, 1
 _AUTO_CLAMPED = 4
 _FILLED_TYPES = ("GENERATED", "JITTER")
-"""Key types that set filled-in frames apart in the dope sheet; the first came with Blender 4.3."""
+"""Key types that set filled-in frames apart in the dope sheet, the better one first: old Blenders have no such type."""
 
 
 class ActionWriter:
