@@ -72,6 +72,29 @@ def _bench(options: argparse.Namespace) -> None:
     print(json.dumps(figures, indent=2) if options.json else format_table(figures))
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    try:
+        from model.evaluate import command
+    except ModuleNotFoundError as error:
+        message = f"This copy of the program can't evaluate (no {error.name})."
+        raise AmrError(
+            "checkout-needed", message, "Use a checkout, set up by 'python3.11 build_addon.py setup'."
+        ) from error
+
+    if options.compare:
+        if options.suites or options.out:
+            options.wrong("--compare takes two reports and nothing else")
+        print(command.compare(*options.compare))
+        return
+    if not options.suites or not options.out:
+        options.wrong("name a suite and, with --out, a folder for the report")
+    print(
+        command.evaluate(
+            options.suites, options.out, options.methods, options.quick, options.cache, str(options.assets or "")
+        )
+    )
+
+
 def _job(options: argparse.Namespace, action: str, out: Path) -> Job:
     video: Path = options.video
     images: tuple[str, ...] = ()
@@ -120,6 +143,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(command)
     command.add_argument("--json", action="store_true", help="figures as JSON")
     command.set_defaults(run=_bench)
+
+    command = commands.add_parser("evaluate", help="measure methods on clips with truth and write a report")
+    command.add_argument("suites", nargs="*", metavar="SUITE", help="balance, synthetic, demo; or NAME=FOLDER")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="where report.html and report.json go")
+    command.add_argument("--quick", action="store_true", help="at most a dozen clips of each suite")
+    command.add_argument("--methods", nargs="+", metavar="NAME", help="default: truth frozen blazepose initial")
+    command.add_argument("--cache", type=Path, metavar="FOLDER", help="keep results here; default: build/evaluate")
+    command.add_argument("--assets", type=Path, metavar="FOLDER", help="the converted networks and the body")
+    command.add_argument(
+        "--compare", nargs=2, type=Path, metavar="REPORT", help="instead: what changed from one report.json to another"
+    )
+    command.set_defaults(run=_evaluate, wrong=command.error)
     return parser
 
 
