@@ -87,3 +87,18 @@ def slerp(start: Array, end: Array, fraction: Array) -> Array:
     b = np.where(small, fraction, np.sin(fraction * angle) / safe)
     q = a[..., None] * start + b[..., None] * end
     return q / np.linalg.norm(q, axis=-1, keepdims=True)
+
+
+def quaternion_from_rotvec(rotvec: Array) -> Array:
+    """(..., 3) rotation vectors in radians to (..., 4) wxyz."""
+    half = np.linalg.norm(rotvec, axis=-1, keepdims=True) / 2
+    return np.concatenate([np.cos(half), np.sinc(half / np.pi) / 2 * rotvec], -1)
+
+
+def rotvec_from_quaternion(quaternion: Array) -> Array:
+    """(..., 4) wxyz, unit length, to (..., 3) rotation vectors in radians, angle in 0..pi."""
+    w, v = quaternion[..., :1], quaternion[..., 1:]
+    w, v = np.abs(w), np.where(w < 0, -v, v)
+    sine = np.linalg.norm(v, axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, w)
+    return v * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)

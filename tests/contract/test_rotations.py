@@ -11,6 +11,8 @@ from amr_blender.contract.rotations import (
     matrix_from_quaternion,
     multiply,
     quaternion_from_matrix,
+    quaternion_from_rotvec,
+    rotvec_from_quaternion,
     slerp,
 )
 
@@ -78,3 +80,13 @@ def test_slerp() -> None:
     expected = np.stack([np.cos(fractions / 2), np.sin(fractions / 2), 0 * fractions, 0 * fractions], -1)
     same(between, expected)
     np.testing.assert_allclose(slerp(start, start, np.array(0.3)), start)
+
+
+def test_rotation_vectors(quaternions: np.ndarray) -> None:
+    known = Rotation.from_quat(np.roll(quaternions, -1, -1)).as_rotvec()
+    here = rotvec_from_quaternion(quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True))
+    assert np.linalg.norm(here, axis=-1).max() <= np.pi + 1e-12
+    same(quaternion_from_rotvec(here), quaternions)
+    np.testing.assert_allclose(np.linalg.norm(here, axis=-1), np.linalg.norm(known, axis=-1), atol=1e-7)
+    small = np.array([[0.0, 0, 0], [1e-12, 0, 0], [1e-7, -2e-7, 0], [2e-4, 1e-5, 0]])
+    np.testing.assert_allclose(rotvec_from_quaternion(quaternion_from_rotvec(small)), small, rtol=1e-9, atol=1e-20)
