@@ -25,7 +25,7 @@ _WORST_S = 1.0
 _RETURN_S, _RETURN_COVER = 0.5, 0.5
 _WORN_SHARE = 0.4
 _LOST_S = 1.0
-_DIRECT = 0.6
+_DIRECT, _SPIKE_STEPS = 0.6, 4.0
 
 
 @dataclass(frozen=True)
@@ -254,15 +254,13 @@ def _judge(
 
 
 def _without_spikes(path: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Running median of three of each coordinate (at the ends by Tukey's rule): one sample misjudged is no motion."""
-    if len(path) < 4:
-        return path
-    parts = np.concatenate([path.real, path.imag], 1)
-    parts[1:-1] = np.median([parts[:-2], parts[1:-1], parts[2:]], 0)
-    parts[0] = np.median([parts[0], parts[1], 3 * parts[1] - 2 * parts[2]], 0)
-    parts[-1] = np.median([parts[-1], parts[-2], 3 * parts[-2] - 2 * parts[-3]], 0)
-    half = parts.shape[1] // 2
-    return np.asarray(parts[:, :half] + 1j * parts[:, half:])
+    """A sample that lies far off while both its neighbours agree is misjudged: their mean takes its place."""
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    across = np.linalg.norm(path[2:] - path[:-2], axis=1)
+    spikes = np.minimum(steps[:-1], steps[1:]) > np.maximum(_SPIKE_STEPS * np.median(steps), 2 * across)
+    cleaned = path.copy()
+    cleaned[1:-1][spikes] = ((path[:-2] + path[2:]) / 2)[spikes]
+    return cleaned
 
 
 def _widest(path: NDArray[np.inexact[Any]]) -> float:

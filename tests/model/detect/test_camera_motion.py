@@ -75,6 +75,9 @@ def test_a_hand_shakes() -> None:
     assert (motion.verdict, motion.kind) == ("moves", "shake")
     warning = motion.warning()
     assert warning is not None and "The camera shakes" in warning["message"]
+    wobble = shake(np.arange(COUNT) / FPS, 4.0 / WIDTH)
+    widest = np.linalg.norm(wobble[:, None] - wobble, axis=-1).max()
+    assert motion.largest_shift == pytest.approx(widest, rel=0.1)
 
 
 def test_the_worst_second_is_named() -> None:
@@ -109,6 +112,13 @@ def test_the_only_texture_is_a_person_before_a_wall() -> None:
     pictures = [with_somebody(wall, x, 180) for x in places]
     for crops in (None, [crop_of(x) for x in places]):
         assert watched(pictures, crops).verdict == "unknown"
+
+
+def test_one_sample_misjudged_is_no_motion() -> None:
+    """The whole picture jumps once and is back at the next sample."""
+    jump = [view(PLACE, 30.0 if k == 11 else 0.0) for k in range(COUNT)]
+    assert watched(jump).verdict == "still"
+    assert watched([*jump[:12], *[view(PLACE, 30.0)] * 12]).verdict == "moves", "unless it stays there"
 
 
 def test_a_wall_without_texture_tells_nothing() -> None:
