@@ -19,13 +19,16 @@ from model.video import Frame
 
 MOVES = 0.005
 """A picture that shifts by this part of its longer side moves: 2 to 3 cm at the distance that shows a whole person."""
-_MIN_KNOWN_SHARE = 0.5
-_MIN_SAMPLES = 4
+_MIN_KNOWN_SHARE, _MIN_SAMPLES = 0.5, 4
 _WORST_S = 1.0
 _RETURN_S, _RETURN_COVER = 0.5, 0.5
+"""So often the stretch's first picture is tried again, if so much of it should be in view."""
 _WORN_SHARE = 0.4
+"""A key picture of which less of the area is found is replaced."""
 _LOST_S = 1.0
+"""A background unseen for longer begins a new stretch."""
 _DIRECT, _SPIKE_STEPS = 0.6, 4.0
+"""Way to the goal over way gone that tells a pan from a shake; a misjudged sample's step over the usual one."""
 
 
 @dataclass(frozen=True)
