@@ -96,6 +96,17 @@ def angles_from_local(space: PoseSpace, local: Tensor, consecutive: bool = True)
     return angles
 
 
+def mirrored(space: PoseSpace, angles: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
+    """The same poses with left and right exchanged: (T, Q) angles and (T, 3, 3) hips' orientations."""
+    names = [n.replace(".L", ".?").replace(".R", ".L").replace(".?", ".R") for n in space.names]
+    partner = torch.tensor([space.names.index(n) for n in names])
+    unit = space.rotvecs(torch.eye(len(names), dtype=torch.float64)).sum(1)
+    seen = unit * unit.new_tensor([1.0, -1.0, -1.0])  # an axis turns the other way in a mirror
+    sign = (seen * unit[partner]).sum(-1).sign()
+    mirror = torch.diag(orientation.new_tensor([-1.0, 1.0, 1.0]))
+    return (angles * sign)[:, partner], mirror @ orientation @ mirror
+
+
 def _unit(v: Tensor) -> Tensor:
     return v / v.norm(dim=-1, keepdim=True).clamp(min=1e-12)
 
