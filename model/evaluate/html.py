@@ -195,8 +195,8 @@ def _strip_section(strips: Sequence[Strip]) -> str:
     return f"""<h2>What it looks like</h2>
 <p class="note">From left to right: the frame; the method's body seen through the method's own camera; how far it is off
 in space, the hips laid on each other; and the same joints seen from the side, where errors towards and away from the
-camera show. Of each suite the clips with the smallest, the middle and the largest error are shown, each in a typical and
-in its worst frame.</p>
+camera show. Of each suite the clips with the smallest, the middle and the largest error are shown, each in a typical
+and in its worst frame.</p>
 {bar}{found}"""
 
 
@@ -298,9 +298,9 @@ def _uncertainty_section(report: Report) -> str:
     if not found:
         return ""
     return f"""<h2>Does it know where it is wrong?</h2>
-<p class="note">The method's own confidence against its true error. A rank correlation of 1 and a sparsification error of
-0 are perfect, 0 and 1 are worth nothing. Two controls: the best map that is constant in time (it knows from the truth which
-points are worse on average, but never when) and the confidence of the 2D landmarks.</p>{found}"""
+<p class="note">The method's own confidence against its true error. A rank correlation of 1 and a sparsification error
+of 0 are perfect, 0 and 1 are worth nothing. Two controls: the best map that is constant in time (it knows from the
+truth which points are worse on average, but never when) and the confidence of the 2D landmarks.</p>{found}"""
 
 
 def _all_metrics(report: Report) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,11 @@ class Context:
     def __init__(self, cache: Path, assets: str = "", device: str = "auto", report: Report = lambda *_: None) -> None:
         self.cache, self.assets, self.device, self._report = cache, assets, device, report
         self._take = lru_cache(maxsize=2)(self._take_of)
+
+    @cached_property
+    def engine(self) -> str:
+        """Hex digest of the inference core and its weights, as of the first look."""
+        return fingerprint(assets_folder(self.assets))
 
     def take(self, clip: Clip, quality: str = "standard", focal_px: float | None = None) -> Take:
         """The pipeline's take of the person who fills most of the clip.

@@ -18,8 +18,6 @@ import torch
 from amr_blender.contract.errors import AmrError
 from amr_blender.contract.files import written_whole
 from amr_blender.contract.version import VERSION
-from model.cache import fingerprint
-from model.paths import assets_folder
 
 from . import statistics, surface, tables
 from .conditions import CLASSES, MEANING
@@ -65,11 +63,10 @@ def build(scored: Sequence[Scored], context: Context, quick: bool) -> Report:
 
 def settings(scored: Sequence[Scored], context: Context, quick: bool) -> Report:
     """What the numbers depend on, exactly."""
-    assets = assets_folder(context.assets)
     return {
         "amr_version": VERSION,
         "commit": _commit(),
-        "engine": fingerprint(assets),
+        "engine": context.engine,
         "scoring": code_digest(),
         "quick": quick,
         "device": context.device,

@@ -13,8 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from amr_blender.contract.errors import AmrError
-from model.cache import fingerprint, key
-from model.paths import assets_folder
+from model.cache import key
 
 from . import score as scores
 from .conditions import conditions_of
@@ -75,11 +74,11 @@ def run(clips: Sequence[Clip], methods: Sequence[Method], context: Context, prog
     Raises:
         AmrError: a clip's truth can't be read, or the assets are missing.
     """
-    engine, code = fingerprint(assets_folder(context.assets)), code_digest()
+    code = code_digest()
     done: list[Scored] = []
     for clip in clips:
         digest = file_digest([clip.video, *clip.files])
-        names = [key(method.name, clip.suite, clip.name, digest, engine, code) for method in methods]
+        names = [key(method.name, clip.suite, clip.name, digest, context.engine, code) for method in methods]
         paths = [context.cache / "scores" / f"{name}.npz" for name in names]
         kept = [scores.load(path) for path in paths]
         if None in kept:
