@@ -195,27 +195,28 @@ def broken(name: str, index: Any, value: Any) -> Any:
     return array
 
 
-WRONG: dict[str, dict[str, Any]] = {
-    "no weights": {"weights": None},
-    "other joints": {"J_regressor": np.ones((33, 5))},
-    "no regressor but a number": {"J_regressor": np.array(24.0)},
-    "other vertices": {"weights": np.ones((7, 24)) / 24},
-    "other correctives": {"posedirs": np.zeros((302, 3, 9))},
-    "no shapes": {"shapedirs": np.zeros((302, 3, 0))},
-    "flat shapes": {"shapedirs": np.zeros((302, 30))},
-    "words": {"v_template": np.array(["a", "b"])},
-    "integers": {"v_template": np.zeros((302, 3), int)},
-    "not finite": {"v_template": broken("v_template", (0, 0), np.nan)},
-    "faces outside": {"f": broken("f", (0, 0), 302)},
-    "another tree": {"kintree_table": broken("kintree_table", (0, 5), 0)},
-    "weights of nothing": {"weights": np.zeros((302, 24))},
-    "negative weights": {"weights": broken("weights", (0, slice(0, 2)), [1.5, -0.5])},
+# What changes, given the number of vertices; None leaves an array out.
+WRONG: dict[str, Callable[[int], dict[str, Any]]] = {
+    "no weights": lambda n: {"weights": None},
+    "other joints": lambda n: {"J_regressor": np.ones((33, n))},
+    "no regressor but a number": lambda n: {"J_regressor": np.array(24.0)},
+    "other vertices": lambda n: {"weights": np.ones((7, 24)) / 24},
+    "other correctives": lambda n: {"posedirs": np.zeros((n, 3, 9))},
+    "no shapes": lambda n: {"shapedirs": np.zeros((n, 3, 0))},
+    "flat shapes": lambda n: {"shapedirs": np.zeros((n, 30))},
+    "words": lambda n: {"v_template": np.array(["a", "b"])},
+    "integers": lambda n: {"v_template": np.zeros((n, 3), int)},
+    "not finite": lambda n: {"v_template": broken("v_template", (0, 0), np.nan)},
+    "faces outside": lambda n: {"f": broken("f", (0, 0), n)},
+    "another tree": lambda n: {"kintree_table": broken("kintree_table", (0, 5), 0)},
+    "weights of nothing": lambda n: {"weights": np.zeros((n, 24))},
+    "negative weights": lambda n: {"weights": broken("weights", (0, slice(0, 2)), [1.5, -0.5])},
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_model(tmp_path: Path, case: str) -> None:
-    np.savez(tmp_path / "model.npz", **changed(**WRONG[case]))
+    np.savez(tmp_path / "model.npz", **changed(**WRONG[case](len(tiny_smpl.chosen_vertices()))))
     refused(tmp_path / "model.npz", "'model.npz' is no SMPL, SMPL-H or SMPL-X model")
 
 
