@@ -18,6 +18,7 @@ from typing import Any
 from amr_blender.contract.errors import AmrError, VideoError
 from amr_blender.contract.failures import describe
 from amr_blender.contract.job import DEVICES, QUALITIES, Job
+from amr_blender.contract.take import load
 from model.bench import bench, default_clip, format_table
 from model.console import Bar
 from model.pipeline import list_people, reconstruct
@@ -61,6 +62,13 @@ def _people(options: argparse.Namespace) -> None:
         picture = f"  {person['thumbnail']}" if options.out else ""
         frames = f"{person['frame_start']} to {person['frame_end'] - 1}"
         print(f"person {person['index']}: fills {person['share']:.1%} of the picture, frames {frames}{picture}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from model.body.amass import write_amass
+
+    write_amass(load(options.take), options.amass)
+    print(options.amass)
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -137,6 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_footage(command)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="keep a picture of each person here")
     command.set_defaults(run=_people)
+
+    command = commands.add_parser("export", help="write a take in the format of other programs")
+    command.add_argument("take", type=Path, metavar="TAKE", help="made with a body of the SMPL family (--body)")
+    command.add_argument("--amass", type=Path, required=True, metavar="OUT", help="the AMASS file to write (.npz)")
+    command.set_defaults(run=_export)
 
     command = commands.add_parser("bench", help="measure frames per second of each stage, peak memory and device")
     _add_footage(command, optional=True)

@@ -22,10 +22,8 @@ from torch import Tensor
 from amr_blender.contract.errors import RuntimeSetupError
 
 from .interface import Array, RestBody, groups_of
-from .smpl_file import Family, gender_of, read_model
+from .smpl_file import Z_UP, Family, gender_of, read_model
 
-Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-"""The models' axes (Y up, facing +Z) to the take's (Z up, facing -Y)."""
 MAX_BETAS = 16
 """As many shape values as AMASS gives; where a file has fewer, all of them."""
 _GROUPS = {

@@ -22,6 +22,9 @@ from amr_blender.contract.take import MAX_VERTICES
 
 from .safe_pickle import MAX_FILE_BYTES, MAX_VALUES, load_arrays
 
+Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+"""The models' axes (Y up, facing +Z) to the take's (Z up, facing -Y)."""
+
 _BODY = (
     "pelvis", "hip.L", "hip.R", "spine1", "knee.L", "knee.R", "spine2", "ankle.L", "ankle.R", "spine3", "foot.L",
     "foot.R", "neck", "collar.L", "collar.R", "head", "shoulder.L", "shoulder.R", "elbow.L", "elbow.R", "wrist.L",

@@ -16,8 +16,8 @@ import torch
 from amr_blender.contract.errors import RuntimeSetupError, SettingsError
 from model.body.rig import build_rig
 from model.body.skinning import Kinematics
-from model.body.smpl_family import Z_UP, SmplBody, pose_features
-from model.body.smpl_file import FAMILIES, gender_of, read_model
+from model.body.smpl_family import SmplBody, pose_features
+from model.body.smpl_file import FAMILIES, Z_UP, gender_of, read_model
 from tests.model.body import tiny_smpl
 from tests.model.body.smplx_reference import reference
 
