@@ -109,7 +109,8 @@ def test_a_take_made_with_anny(tmp_path: Path) -> None:
     "change",
     [
         {"root_at_rest_m": None}, {"root_at_rest_m": [0.0, 1.0]}, {"root_at_rest_m": ["a", "b", "c"]},
-        {"root_at_rest_m": {}}, {"root_at_rest_m": [0.0, float("nan"), 0.0]}, {"gender": 3}, {"surface_model_type": "mano"}, {"surface_model_type": "smplx"},
+        {"root_at_rest_m": {}}, {"root_at_rest_m": [0.0, float("nan"), 0.0]},
+        {"gender": 3}, {"surface_model_type": "mano"}, {"surface_model_type": "smplx"},
     ],
     ids=str,
 )  # fmt: skip
