@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from amr_blender.contract.errors import AmrError
+from amr_blender.contract.errors import AmrError, PersonError, VideoError
 from model.cache import key
 
 from . import score as scores
@@ -69,10 +69,10 @@ def file_digest(paths: Iterable[Path]) -> str:
 def run(clips: Sequence[Clip], methods: Sequence[Method], context: Context, progress: Progress) -> list[Scored]:
     """Score every method on every clip, in this order.
 
-    A method that can't handle a clip is told in its score; all its frames count as missing.
+    A method that finds nobody, or nothing to work on, in a clip is told in its score; all frames count as missing.
 
     Raises:
-        AmrError: a clip's truth can't be read, or the assets are missing.
+        AmrError: a clip's truth can't be read, the assets are missing, or something else is in the way.
     """
     code = code_digest()
     done: list[Scored] = []
@@ -82,7 +82,7 @@ def run(clips: Sequence[Clip], methods: Sequence[Method], context: Context, prog
         paths = [context.cache / "scores" / f"{name}.npz" for name in names]
         kept = [scores.load(path) for path in paths]
         if None in kept:
-            progress.show(f"{clip.suite}/{clip.name}: truth")
+            progress.show(f"{clip.suite}/{clip.name}: reading the truth")
             truth, given = clip.load()
             conditions = conditions_of(truth, given)
         for method, path, one in zip(methods, paths, kept, strict=True):
@@ -90,7 +90,7 @@ def run(clips: Sequence[Clip], methods: Sequence[Method], context: Context, prog
             if one is None:
                 try:
                     estimate, failure = method.run(clip, truth, context), ""
-                except AmrError as error:
+                except (PersonError, VideoError) as error:
                     estimate, failure = nothing(truth), error.message
                 one = scores.score(truth, estimate, conditions, failure)
                 scores.save(one, path)

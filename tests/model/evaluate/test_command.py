@@ -14,7 +14,7 @@ import pytest
 
 from amr_blender.contract.errors import AmrError, PersonError
 from model.__main__ import main
-from model.evaluate import command, methods, runner, score, statistics, suites, surface
+from model.evaluate import command, methods, runner, score, statistics, suites, surface, uncertainty
 from model.evaluate import report as reports
 from model.evaluate.compare import compare, table
 from model.evaluate.methods import METHODS, Context, Method
@@ -46,7 +46,16 @@ def off_by(amount_mm: float) -> methods.Run:
             raise PersonError("no-person", "Nobody was found in <nobody>.", "Use other footage.")
         rng = np.random.default_rng([int(clip.name), round(amount_mm)])
         joints = truth.joints12_cam_m + rng.normal(0, amount_mm / 1000, truth.joints12_cam_m.shape)
-        return replace(truth, joints12_cam_m=joints, confidence12=rng.random((FRAMES, 12)))
+        shape = (FRAMES, 6)
+        return replace(
+            truth,
+            joints12_cam_m=joints,
+            confidence12=rng.random((FRAMES, 12)),
+            vertices_cam_m=truth.vertices_cam_m + rng.normal(0, amount_mm / 1000, (*shape, 3)).astype(np.float32),
+            initial_vertices_cam_m=truth.vertices_cam_m,
+            attention=rng.random(shape),
+            uncertainty_mm=np.full(shape, amount_mm),
+        )
 
     return run
 
@@ -72,6 +81,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     calls.clear()
     monkeypatch.setattr(statistics, "DRAWS", 200)
     monkeypatch.setattr(surface, "CHAMFER_SAMPLES", 50)
+    monkeypatch.setattr(uncertainty, "VERTEX_STRIDE", 1)
     monkeypatch.setattr(methods, "fingerprint", lambda *_: "engine")
     monkeypatch.setattr(reports, "_commit", lambda: "commit")
     for number in range(6):
@@ -120,7 +130,8 @@ def test_what_a_method_lacks_is_absent(report: tuple[dict, Path]) -> None:
     found = reports.find(report[0])
     assert ("tiny", "tiny", "fine", "joint_spearman") in found
     assert ("tiny", "tiny", "truth", "joint_spearman") not in found
-    for absent in ("orientation_deg", "contact_recall", "penetration_mm", "vertex_spearman"):
+    assert ("tiny", "tiny", "fine", "vertex_coverage50") in found
+    for absent in ("orientation_deg", "contact_recall", "penetration_mm", "head_deg"):
         assert ("tiny", "tiny", "fine", absent) not in found
 
 
@@ -205,11 +216,24 @@ def test_the_page_stands_alone_and_says_all(report: tuple[dict, Path]) -> None:
     reader = Reader()
     reader.feed((report[1] / "report.html").read_text(encoding="utf-8"))
     assert reader.open == []
-    assert len(reader.sources) == 3 * 2 * 4  # clips, frames, panels
+    assert len(reader.sources) == 3 * 2 * 6  # clips, frames, panels
     assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
     text = " ".join(reader.text)
-    for phrase in ("Table 1", "made & small", "off by 20 mm", "Nobody was found in <nobody>.", "wave <hello>",
-                   "the worst frame", "Wilcoxon", "Procrustes", "light: dim", "Exact settings"):  # fmt: skip
+    for phrase in (
+        "Table 1",
+        "made & small",
+        "off by 20 mm",
+        "Nobody was found in <nobody>.",
+        "wave <hello>",
+        "the worst frame",
+        "attention",
+        "refined mesh",
+        "best constant map",
+        "Wilcoxon",
+        "Procrustes",
+        "light: dim",
+        "Exact settings",
+    ):
         assert phrase in text, phrase
     assert "nan" not in re.findall(r"[a-z]+", " ".join(reader.text).lower())
 
