@@ -32,6 +32,10 @@ INSTALL_DEVICES = (
     ("cuda", "NVIDIA (CUDA)", "For NVIDIA graphics cards; about 3 GB to download"),
     ("mps", "Apple (Metal)", "For Macs with Apple silicon; about 0.2 GB to download"),
 )
+BODIES = (
+    ("ANNY", "Anny", "The free body that comes with the add-on: all ages and builds"),
+    ("SMPL", "SMPL Family", "SMPL, SMPL-H or SMPL-X, from a model file of your own"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Defaults:
     existing_python: str = ""
     device: str = "auto"
     install_device: str = "auto"
+    body: str = "ANNY"
+    body_file: str = ""
     cache_folder: str = ""
 
 
@@ -97,6 +103,25 @@ def writable(folder: Path) -> Path:
 def runtime_folder() -> Path:
     """Where 'Install Runtime' makes its environment: one per Python version, as Blender's changes with Blender."""
     return user_folder() / f"runtime-py{sys.version_info[0]}{sys.version_info[1]}"
+
+
+def body_file() -> str:
+    """The animator's own body model, empty for Anny.
+
+    Raises:
+        SettingsError: the SMPL family is chosen, but no file of it.
+    """
+    preferences = get()
+    if preferences.body != "SMPL":
+        return ""
+    path = Path(bpy.path.abspath(preferences.body_file))
+    if preferences.body_file and path.is_file():
+        return str(path)
+    raise SettingsError(
+        "body-file-missing",
+        f"There is no body model at '{preferences.body_file}'.",
+        "Choose an SMPL, SMPL-H or SMPL-X file, or the body Anny, in the add-on's preferences.",
+    )
 
 
 # -------------------------------------------------------------------------------------------------------- Python
@@ -158,6 +183,12 @@ class AMR_AP_preferences(bpy.types.AddonPreferences):
         name="Install For", description="What the runtime shall compute on", items=INSTALL_DEVICES, default="auto"
     )
     device: EnumProperty(name="Compute On", description="What the worker computes on", items=DEVICES, default="auto")
+    body: EnumProperty(name="Body", description="Whose mesh and rig a result gets", items=BODIES, default="ANNY")
+    body_file: StringProperty(
+        name="Model File",
+        description="Your SMPL, SMPL-H or SMPL-X model as its makers distribute it (.pkl or .npz)",
+        subtype="FILE_PATH",
+    )
     cache_folder: StringProperty(
         name="Folder",
         description="Where results are kept so that the same clip need not be computed twice. Empty: the add-on's own",

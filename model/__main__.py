@@ -127,8 +127,10 @@ def _job(options: argparse.Namespace, action: str, out: Path) -> Job:
         )
         if getattr(options, name, None) is not None
     }
-    cache, assets = (str(path.absolute()) if path else "" for path in (options.cache, options.assets))
-    return Job(str(video), str(out), action, images, cache=cache, assets=assets, **given)
+    for name in ("cache", "assets", "body_file"):
+        path = getattr(options, name, None)
+        given[name] = str(path.absolute()) if path else ""
+    return Job(str(video), str(out), action, images, **given)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,6 +194,13 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--height", type=float, dest="actor_height_m", metavar="METRES", help="the actor's height")
     command.add_argument("--focal", type=float, dest="focal_px", metavar="PIXELS", help="focal length in pixels")
     command.add_argument("--quality", choices=QUALITIES)
+    command.add_argument(
+        "--body",
+        type=Path,
+        dest="body_file",
+        metavar="FILE",
+        help="your own SMPL, SMPL-H or SMPL-X file",
+    )
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ Torch is imported where computing begins, not above: a result that is in the cac
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amr_blender.contract import take as takes
-from amr_blender.contract.errors import PersonError, VideoError
+from amr_blender.contract.errors import PersonError, SettingsError, VideoError
 from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
 from model.cache import Cache, Warn, fingerprint, key
@@ -22,6 +23,7 @@ from model.video import Video
 if TYPE_CHECKING:
     import torch
 
+    from model.body.smpl_family import SmplBody
     from model.detect import CameraMotion, Landmarks, Networks, Person
 
 _DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
@@ -59,7 +61,7 @@ def reconstruct(
     report("read", 0, 1)
     steady_heap()
     video, assets, cache = _open(job), assets_folder(job.assets), Cache(job.cache, warn)
-    out, take_key = Path(job.out), job.cache_key(video.info.sha256, fingerprint(assets))
+    out, take_key = Path(job.out), job.cache_key(video.info.sha256, fingerprint(assets), _sha256(job.body_file))
     report("read", 1, 1)
 
     take = cache.take(take_key)
@@ -132,6 +134,7 @@ class _Work:
         from model.body import AnnyBody
         from model.estimate import estimate
 
+        own_body = self._own_body()  # a file that can't be used should not cost the work
         people = self.people()
         person = _choose(people, self._job.person)
         landmarks = self._landmarks(person)
@@ -140,11 +143,23 @@ class _Work:
         self._report("fit", 0, len(landmarks.frames))
         body = AnnyBody.load(self._assets, device)
         take = estimate(landmarks, body, self._video.info, self._job, self._report, device)
+        if own_body is not None:
+            from model.body.transfer import transfer
+
+            take = transfer(take, body, own_body)
         self._report("fit", take.frame_count, take.frame_count)
         take.meta["person"] = {"index": person.index, "count": len(people)}
         self._tell_camera_motion(take)
         self._warn_of_short_clip(take)
         return take
+
+    def _own_body(self) -> SmplBody | None:
+        """The user's body of the SMPL family, None for Anny."""
+        if not self._job.body_file:
+            return None
+        from model.body.smpl_family import SmplBody
+
+        return SmplBody.load(Path(self._job.body_file))
 
     def people(self) -> list[Person]:
         """Who is in the clip. The same pass over the frames shows how the camera moves."""
@@ -205,6 +220,21 @@ class _Work:
         if end is not None and last < end:
             message = f"The clip ends at frame {last}, before the end of the range ({end}); the rest is left out."
             take.meta["warnings"].append({"code": "clip-shorter-than-range", "message": message})
+
+
+def _sha256(path: str) -> str:
+    """Hex digest of a file, empty without one."""
+    if not path:
+        return ""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SettingsError(
+            "body-file-unusable",
+            f"The body's file {path} can't be read: {error.strerror or error}.",
+            "Choose another one, or the body Anny, in the add-on's preferences.",
+        ) from error
 
 
 def _open(job: Job) -> Video:

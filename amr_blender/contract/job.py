@@ -49,6 +49,8 @@ class Job:
     """Folder for reusable intermediate results; empty for none."""
     assets: str = ""
     """Folder with the converted networks and the body; empty for the one that came with the package ``model``."""
+    body_file: str = ""
+    """The user's own SMPL, SMPL-H or SMPL-X file, whose body the take gets; empty for Anny."""
 
     def __post_init__(self) -> None:
         def check(ok: bool, message: str, remedy: str) -> None:
@@ -110,8 +112,8 @@ class Job:
             raise SettingsError("settings-invalid", message, "Update the add-on.") from error
 
     def settings(self) -> dict[str, Any]:
-        """What changes the result, without folders: goes into the take and into the cache key."""
-        hidden = {"out", "assets", "cache", "action", "video", "images"}
+        """What changes the result, without files and folders: goes into the take and into the cache key."""
+        hidden = {"out", "assets", "cache", "action", "video", "images", "body_file"}
         return {k: v for k, v in asdict(self).items() if k not in hidden}
 
     def written_folders(self) -> list[Path]:
@@ -119,9 +121,9 @@ class Job:
         results = Path(self.out).parent if self.action == "reconstruct" else Path(self.out)
         return [results, *(Path(self.cache) / kind for kind in KINDS if self.cache)]
 
-    def cache_key(self, clip_sha256: str, engine: str) -> str:
-        """Hex digest of clip, settings and ``engine`` (version and weights of the inference core)."""
-        payload = json.dumps([clip_sha256, self.settings(), engine], sort_keys=True)
+    def cache_key(self, clip_sha256: str, engine: str, body_sha256: str = "") -> str:
+        """Hex digest of clip, settings, ``engine`` (version and weights of the inference core) and ``body_file``."""
+        payload = json.dumps([clip_sha256, self.settings(), engine, body_sha256], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:32]
 
 

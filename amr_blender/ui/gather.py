@@ -101,7 +101,7 @@ def reconstruct_plan(context, take_path: str = "") -> runner.Plan:
     """Everything that a reconstruction of the chosen strip needs.
 
     Raises:
-        AmrError: no usable strip, no Python for the worker, a folder that can't be written.
+        AmrError: no usable strip, no Python for the worker, no body model, a folder that can't be written.
     """
     scene, strip = checked_strip(context)
     clip, settings = read_strip(scene, strip), scene.amr
@@ -115,6 +115,7 @@ def reconstruct_plan(context, take_path: str = "") -> runner.Plan:
         actor_height_m=settings.height_m if settings.use_height else None,
         focal_px=focal_px,
         quality=settings.quality,
+        body_file=preferences.body_file(),
     )
     arguments = {
         "scene_uid": scene.session_uid,

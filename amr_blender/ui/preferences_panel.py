@@ -10,9 +10,12 @@ from ..contract.errors import AmrError
 from . import gather, runtime_tasks, text
 from .panels import lines
 
+SMPL_LICENCE = "SMPL models are for non-commercial research unless you hold a licence."
+
 
 def draw(settings, context, layout):
     _draw_python(settings, context, layout.box())
+    _draw_body(settings, context, layout.box())
     _draw_computing(settings, layout.box())
 
 
@@ -87,6 +90,14 @@ def _draw_answer(context, box):
 def _draw_error(context, box, error):
     lines(box, context, error.message, icon="ERROR", alert=True)
     lines(box, context, error.remedy, icon="BLANK1")
+
+
+def _draw_body(settings, context, box):
+    box.label(text="Body", icon="OUTLINER_OB_ARMATURE")
+    box.row().prop(settings, "body", expand=True)
+    if settings.body == "SMPL":
+        box.prop(settings, "body_file", text="")
+        lines(box, context, SMPL_LICENCE, icon="INFO")
 
 
 def _draw_computing(settings, box):

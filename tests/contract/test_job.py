@@ -26,6 +26,7 @@ FULL = Job(
     device="cpu",
     cache="/cache",
     assets="/assets",
+    body_file="/models/SMPLX_NEUTRAL.npz",
 )
 
 
@@ -78,6 +79,7 @@ def test_cache_key_follows_what_changes_the_result() -> None:
     assert key == FULL.cache_key("clip", "engine")
     assert len(key) == 32
     others = [FULL.cache_key("other clip", "engine"), FULL.cache_key("clip", "other engine")]
+    others.append(FULL.cache_key("clip", "engine", "other body"))
     changes: dict[str, Any] = {
         "image_fps": 24.0,
         "frame_start": 4,
@@ -92,6 +94,7 @@ def test_cache_key_follows_what_changes_the_result() -> None:
     others += [replace(FULL, **{name: value}).cache_key("clip", "engine") for name, value in changes.items()]
     assert len({key, *others}) == len(others) + 1
     places: dict[str, Any] = {"out": "x", "assets": "", "cache": "", "video": "moved.mp4", "images": ("1.png",)}
+    places["body_file"] = "moved.npz"
     assert {replace(FULL, **{name: value}).cache_key("clip", "engine") for name, value in places.items()} == {key}
     assert {f.name for f in fields(Job)} == {*changes, *places, "action"}, "decide where the new field belongs"
 

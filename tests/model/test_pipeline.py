@@ -113,6 +113,49 @@ def test_another_height_reuses_people_and_landmarks(demo: tuple[Take, Listener, 
     assert take.meta["camera_motion"] == first.meta["camera_motion"]
 
 
+def test_the_users_own_body(demo: tuple[Take, Listener, Job], tmp_path: Path) -> None:
+    """From the same landmarks, with another mesh and rig; kept by what is in the file, not by where it lies."""
+    pytest.importorskip("smplx")
+    from tests.model.body import tiny_smpl
+
+    anny, _, job = demo
+    job = replace(job, out=str(tmp_path / "smplx.npz"), body_file=str(tiny_smpl.write_smplx(tmp_path)))
+    take, listener = run(job)
+    assert listener.stages == ["read", "fit", "write"]
+    assert take.meta["body"]["name"] == "SMPL-X"
+    assert len(take.bone_names) == 56
+    assert str(tmp_path) not in str(take.meta)
+    np.testing.assert_array_equal(take.joints12_cam_m, anny.joints12_cam_m)
+    np.testing.assert_allclose(take.translation_m, anny.translation_m, atol=0.1)
+    moved = Path(job.body_file).rename(tmp_path / "moved.npz")
+    assert run(replace(job, body_file=str(moved)))[1].stages == ["read", "reused"]
+    other = replace(job, body_file=str(tiny_smpl.write_smpl(tmp_path)))
+    assert run(other)[0].meta["body"]["name"] == "SMPL"
+    assert run(replace(job, body_file=""))[0].meta["body"]["name"] == "Anny"
+
+
+def test_a_body_file_that_can_not_be_used_costs_no_work(tmp_path: Path) -> None:
+    import os
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch '{tmp_path / 'owned'}'",)
+
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"v_template": Evil()}))
+    (tmp_path / "picture.npz").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(500))
+    listener = Listener()
+    for name, code in (
+        ("evil.pkl", "body-file-refused"), ("picture.npz", "body-file-unusable"), ("none.npz", "body-file-unusable"),
+    ):  # fmt: skip
+        job = job_for(DEMO_CLIP, tmp_path, body_file=str(tmp_path / name))
+        fails(job, code)
+        with pytest.raises(AmrError):
+            reconstruct(job, listener.report, listener.warn)
+    assert listener.stages == ["read"]
+    assert not (tmp_path / "owned").exists()
+
+
 def test_a_damaged_cache_is_replaced(demo: tuple[Take, Listener, Job], tmp_path: Path) -> None:
     _, _, job = demo
     job = replace(job, cache=str(tmp_path / "cache"), out=str(tmp_path / "take.npz"), frame_end=2)

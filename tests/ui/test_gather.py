@@ -108,6 +108,25 @@ def test_a_clip_travels_as_text(stage):
     assert gather.clip_from_json(gather.clip_to_json(clip)) == clip
 
 
+def test_the_body_model_goes_into_the_job(stage, monkeypatch):
+    import dataclasses
+
+    from amr_blender import preferences
+
+    stage.add_strip()
+    assert stage.bpy.ops.amr.reconstruct("EXEC_DEFAULT") == {"FINISHED"}
+    assert stage.job["body_file"] == ""
+    (stage.folder / "SMPL_NEUTRAL.pkl").touch()
+    chosen = dataclasses.replace(preferences.get(), body="SMPL", body_file=str(stage.folder / "SMPL_NEUTRAL.pkl"))
+    monkeypatch.setattr(preferences, "get", lambda: chosen)
+    assert stage.bpy.ops.amr.reconstruct("EXEC_DEFAULT") == {"FINISHED"}
+    assert stage.job["body_file"] == str(stage.folder / "SMPL_NEUTRAL.pkl")
+    (stage.folder / "SMPL_NEUTRAL.pkl").unlink()
+    with pytest.raises(RuntimeError, match="There is no body model at"):
+        stage.bpy.ops.amr.reconstruct("EXEC_DEFAULT")
+    assert stage.bpy.ops.amr.find_people("EXEC_DEFAULT") == {"FINISHED"}, "people are found without a body"
+
+
 def test_a_scene_that_is_gone():
     from amr_blender.ui import gather
 

@@ -116,6 +116,24 @@ def test_check_does_not_block(preferences, blender, choose, tmp_path):
     assert "did not answer like a Python" in drawn(blender, settings).text
 
 
+def test_the_body(preferences, blender, choose, tmp_path):
+    shown = drawn(blender, preferences.Defaults())
+    assert preferences.body_file() == ""
+    assert "body" in shown.properties and "body_file" not in shown.properties
+    model = tmp_path / "SMPLX_NEUTRAL.npz"
+    for path in ("", str(model)):
+        choose(body="SMPL", body_file=path)
+        with pytest.raises(Exception, match="There is no body model at .* Choose an SMPL, SMPL-H or SMPL-X file"):
+            preferences.body_file()
+    model.touch()
+    assert preferences.body_file() == str(model)
+    shown = drawn(blender, choose(body="SMPL", body_file=str(model)))
+    assert "body_file" in shown.properties
+    assert "SMPL models are for non-commercial research unless you hold a licence." in shown.text
+    choose(body="ANNY", body_file=str(model))
+    assert preferences.body_file() == "", "a file that was chosen before does not count"
+
+
 def test_removing_what_is_not_there_is_no_error(preferences, blender):
     assert blender.ops.amr.remove_runtime("EXEC_DEFAULT") == {"FINISHED"}
 
