@@ -1,4 +1,4 @@
-"""Motion by hand for any build: a walk, a turn on the spot, a squat, sitting down; and the record of a motion.
+"""Motion for any build, by hand (a walk, a turn on the spot, a squat, sitting down) or by capture; and its record.
 
 Planted feet never slide: the pelvis moves over them and the legs follow by inverse kinematics, as in the demo clip's
 choreography, whose timings of gait are used here too.  World: metres, Z up, ground at 0; at first facing -Y.
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+
+from model.body import AnnyBody, RestBody
+from model.body.retarget import Capture, retarget
 
 from .choreography import Step, ease
 from .puppet import SIDES, FootPose, Posture, Puppet, arm, turn
@@ -41,6 +44,18 @@ class Gait:
     """Both feet on the ground, per step."""
     half_width_m: float
     toes_out_deg: float = 6.0
+
+
+def captured(
+    body: AnnyBody, rest: RestBody, capture: Capture, start_s: float, stop_s: float, fps: float = 30.0
+) -> Motion:
+    """A stretch of a captured motion on one person's body, over the origin; ``fps`` divides the capture's."""
+    moved = retarget(body, rest, capture)
+    step = round(capture.fps / fps)
+    part = slice(round(start_s * capture.fps), round(stop_s * capture.fps), step)
+    root = moved.position_m.numpy()[part]
+    middle = 0.5 * (root.min(0) + root.max(0)) * [1, 1, 0]
+    return Motion(moved.local.numpy()[part], root - middle, capture.fps / step)
 
 
 Route = Callable[[float], tuple[Array, float]]

@@ -53,8 +53,10 @@ class Camera:
     """Open for this part of a frame."""
     grain: float = 0.0
     defocus_px: float = 0.0
-    coarse: float = 1.0
-    jpeg: int | None = None
+    coarse: int = 1
+    """How many times the true resolution is lower."""
+    quality: int = 100
+    """Of compression, beside the movie's own."""
 
     @cached_property
     def world_to_camera(self) -> Array:
@@ -89,7 +91,7 @@ class Film:
         chunks = [slice(first, first + 16) for first in range(0, len(self.motion.local), 16)]
         return torch.cat([self.posed(self.person.rest_m, self.person.skin_weights, c) for c in chunks])
 
-    @cached_property
+    @property
     def faces(self) -> Tensor:
         """(F, 3) of the person, then of the props."""
         start = [len(self.person.rest_m)]
@@ -98,7 +100,7 @@ class Film:
         moved = [prop.faces + first for prop, first in zip(self.props, start, strict=False)]
         return torch.cat([self.person.faces, *moved])
 
-    @cached_property
+    @property
     def _albedo(self) -> Tensor:
         return torch.cat([self.person.albedo, *(prop.albedo for prop in self.props)])
 
@@ -147,28 +149,30 @@ class Film:
         normal = torch.nn.functional.normalize(found.interpolate(vertex_normals(points[None], self.faces)), dim=1)
         away = (normal * (world - eye)).sum(1, keepdim=True) > 0.15 * (world - eye).norm(dim=1, keepdim=True)
         normal = torch.where(away, -normal, normal)  # the inside of a sleeve
-        shadows = Shadows(points, self.faces, self.lights, shake)
-        reached = torch.ones(len(plate.albedo), len(self.lights.rgb))
+        shadows, one = Shadows(points[None], self.faces, self.lights, shake[None]), torch.zeros(1, dtype=torch.int64)
+        reached = torch.ones(len(plate.albedo), self.lights.rgb.shape[1])
         solid = (~plate.sky).nonzero()[:, 0]
-        reached[solid] = shadows.reached(plate.points_m[solid])
-        picture = lit(plate.albedo, plate.points_m, plate.normals, self.lights, reached)
+        reached[solid] = shadows.reached(plate.points_m[solid], one)
+        picture = lit(plate.albedo, plate.points_m, plate.normals, self.lights, one, reached)
         # A sky shines as bright as what stands under it is lit.
-        brightness = self.lights.ambient_rgb.mean() + 0.5 * self.lights.rgb.mean(1).sum()
-        picture[plate.sky] = plate.albedo[plate.sky] * brightness
-        picture[found.pixel] = lit(
-            found.interpolate(self._albedo), world, normal, self.lights, shadows.reached(world + 0.01 * normal)
-        )
+        picture[plate.sky] = plate.albedo[plate.sky] * self.lights.brightness
+        dark = shadows.reached(world + 0.01 * normal, one)
+        picture[found.pixel] = lit(found.interpolate(self._albedo), world, normal, self.lights, one, dark)
         return picture
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         """The finished footage, (H, W, 3) uint8 RGB."""
-        c = self.camera
         for frame in range(len(self.motion.local)):
-            rng = np.random.default_rng([self.seed, 1, frame])
-            picture = effects.develop(effects.coarse(self.light(frame), c.coarse), c.exposure)
-            picture = effects.grain(effects.defocus(picture, c.defocus_px), c.grain, rng)
-            rgb = effects.to_bytes(picture)
-            yield rgb if c.jpeg is None else effects.jpeg(rgb, c.jpeg)
+            yield self.developed(torch.from_numpy(self.light(frame)), frame)
+
+    def developed(self, light: Tensor, frame: int) -> NDArray[np.uint8]:
+        """(H, W, 3) linear light of a frame to the picture that the camera makes of it."""
+        c = self.camera
+        generator = torch.Generator().manual_seed(100_003 * self.seed + frame)
+        picture = effects.develop(light.permute(2, 0, 1)[None], torch.tensor([c.exposure]))
+        picture = effects.blur(picture, torch.tensor([c.defocus_px]), torch.zeros(1, 2))
+        picture = effects.grain(effects.coarse(picture, torch.tensor([c.coarse])), torch.tensor([c.grain]), generator)
+        return np.asarray(effects.to_bytes(effects.compress(picture, torch.tensor([c.quality])))[0].numpy())
 
 
 def write_movie(path: Path, frames: Iterator[NDArray[np.uint8]], fps: float, size_px: tuple[int, int]) -> None:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from amr_blender.contract.spaces import intrinsics
 from model.body import AnnyBody, RestBody
 from model.body.landmarks import LandmarkRegressor
 from model.detect import Networks
@@ -24,21 +25,25 @@ from model.paths import WEIGHTS, assets_folder
 
 from . import acts
 from .acts import Motion
-from .clip_folder import detect_clip, is_made, write_clip
+from .clip_folder import detect_clip, is_made, read_landmarks, write_clip
 from .film import Camera, Film, Prop, box
 from .looks import Wardrobe, random_look
+from .mocap import read_sequences
 from .puppet import Puppet
 from .room import random_place
-from .scenes import framing_camera, random_lights, random_shape
+from .scenes import camera_towards, framing_distance, random_lights, random_shape
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator
-ACTIONS: dict[str, Callable[[Puppet, Generator], Motion]] = {
+BY_HAND: dict[str, Callable[[Puppet, Generator], Motion]] = {
     "walk": acts.walk,
     "squat": acts.squat,
     "turn": acts.turn_on_the_spot,
     "sit": acts.sit_down,
 }
+CAPTURED = {"run": ("CMU_09_11", 0.0, 1.4), "cartwheel": ("CMU_49_08", 0.0, 2.7)}
+"""Action to sequence of the capture, and its first and last second."""
+ACTIONS = (*BY_HAND, *CAPTURED)
 VIEWS = {"front": 0.0, "side": 90.0, "back": 180.0}
 DISTANCES_M = (3.5, 7.0)
 _SEED = 4100
@@ -60,18 +65,33 @@ def seat(film: Film) -> Prop:
 
 def make_film(body: AnnyBody, wardrobe: Wardrobe, action: str, view: str, seed: int) -> tuple[Film, torch.Tensor]:
     """One clip to be drawn, and the person's shape."""
-    rng = np.random.default_rng(seed)
-    shape = random_shape(body, rng, age=(0.55, 0.95))
+    rng, own, world = (np.random.default_rng([seed, part]) for part in range(3))
+    shape = random_shape(body, own, age=(0.55, 0.95))
     rest = body.rest(shape)
-    motion = ACTIONS[action](puppet_of(body, rest), rng)
-    person = wardrobe.sewn(rest.vertices_m.double().numpy(), random_look(rng))
-    lights, place = random_lights(rng, float(rng.uniform(0.7, 1.3))), random_place(rng)
-    camera = Camera(np.eye(3), np.eye(4), (640, 360), grain=float(rng.uniform(0.005, 0.02)), defocus_px=0.45)
+    motion = _motion(body, rest, action, rng)
+    person = wardrobe.sewn(rest.vertices_m.double().numpy(), random_look(own))
+    lights, place = random_lights(world, 1.0), random_place(world)
+    camera = Camera(
+        np.eye(3),
+        np.eye(4),
+        (640, 360),
+        float(rng.uniform(0.7, 1.3)),
+        grain=float(rng.uniform(0.005, 0.02)),
+        defocus_px=0.45,
+    )
     film = Film(body, rest, person, motion, place, lights, camera, seed=seed)
     if action == "sit":
         film.props.append(seat(film))
     film.camera = _camera(film, view, rng)
     return film, shape
+
+
+def _motion(body: AnnyBody, rest: RestBody, action: str, rng: Generator) -> Motion:
+    if action in BY_HAND:
+        return BY_HAND[action](puppet_of(body, rest), rng)
+    uid, start_s, stop_s = CAPTURED[action]
+    sequence = next(s for s in read_sequences() if s.uid == uid)
+    return acts.captured(body, rest, sequence, start_s, stop_s)
 
 
 def puppet_of(body: AnnyBody, rest: RestBody) -> Puppet:
@@ -82,23 +102,18 @@ def puppet_of(body: AnnyBody, rest: RestBody) -> Puppet:
 
 def _camera(film: Film, view: str, rng: Generator) -> Camera:
     """Another camera for every clip, the person whole in the picture through all of it."""
-    points = film.mesh_m[::3, ::7].reshape(-1, 3).numpy().astype(float)
+    points = film.mesh_m[:, ::23].reshape(-1, 3).numpy().astype(float)
     sides = [(360, 640), (640, 360)]
     azimuth = VIEWS[view] + facing_deg(film.motion) + rng.normal(0, 8)
     best: tuple[float, Camera] | None = None
     for _ in range(40):
         size = sides[int(rng.random() < 0.6)]
-        aim = np.array([*rng.normal(0, 0.06, 2), rng.normal(0, 0.06)])
-        found = framing_camera(
-            points, azimuth, float(rng.uniform(0.4, 2.3)), float(rng.uniform(0.8, 1.5)), size, DISTANCES_M, aim
-        )
-        if found:
-            distance = float(np.linalg.norm(found[1][:3, 3] - points.mean(0)))
-            if best is None or found[0][0, 0] / distance > best[0]:
-                best = (
-                    found[0][0, 0] / distance,
-                    replace(film.camera, K=found[0], camera_to_world=found[1], size_px=size),
-                )
+        aim, height = rng.normal(0, 0.06, 3), float(rng.uniform(0.4, 2.3))
+        K = intrinsics(float(rng.uniform(0.8, 1.5)) * max(size), *size)
+        distance = framing_distance(points, azimuth, height, K, size, DISTANCES_M, aim)
+        if distance is not None and (best is None or K[0, 0] / distance > best[0]):
+            matrix = camera_towards(points, azimuth, height, distance, aim)
+            best = K[0, 0] / distance, replace(film.camera, K=K, camera_to_world=matrix, size_px=size)
     if best:
         return best[1]
     raise ValueError(f"no camera between {DISTANCES_M} m has the whole motion in the picture")
@@ -114,7 +129,7 @@ def main() -> None:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/made"))
-    parser.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=list(ACTIONS))
+    parser.add_argument("--actions", nargs="*", default=list(ACTIONS), choices=ACTIONS)
     arguments = parser.parse_args()
     assets = assets_folder()
     body, networks = AnnyBody.load(assets), Networks.load(assets, torch.device("cpu"))
@@ -122,12 +137,12 @@ def main() -> None:
     wanted = [(a, v) for a in arguments.actions for v in VIEWS]
     for action, view in tqdm(wanted, desc="made clips", disable=None):
         folder = arguments.out / f"{action}_{view}"
-        if is_made(folder):
-            continue
-        seed = _SEED + 10 * list(ACTIONS).index(action) + list(VIEWS).index(view)
-        film, shape = make_film(body, wardrobe, action, view, seed)
-        write_clip(folder, film, shape.numpy(), regressor, view, {"action": action, "seed": seed})
-        detect_clip(folder, networks)
+        seed = _SEED + 10 * ACTIONS.index(action) + list(VIEWS).index(view)
+        if not is_made(folder):
+            film, shape = make_film(body, wardrobe, action, view, seed)
+            write_clip(folder, film, shape.numpy(), regressor, view, {"action": action, "seed": seed})
+        if read_landmarks(folder) is None:
+            detect_clip(folder, networks)
 
 
 if __name__ == "__main__":

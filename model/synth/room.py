@@ -73,22 +73,24 @@ def random_place(rng: Generator, room_for_m: float = 8.0) -> Place:
     )
 
 
-def _noise(rng: Generator, cells: int) -> Array:
-    """(S, S) smooth noise with unit spread that tiles."""
-    grid = rng.normal(0, 1, (cells, cells)).astype(np.float32)
-    wrapped = np.pad(grid, 2, mode="wrap")
-    size = round(_TEXELS * (cells + 4) / cells)
-    cut = round(_TEXELS * 2 / cells)
+def _enlarged(grid: Array, size: int) -> Array:
+    """(n, n[, C]) to (size, size[, C]), smooth, still tiling."""
+    cells = len(grid)
+    wrapped = np.pad(grid.astype(np.float32), ((2, 2), (2, 2), *((0, 0),) * (grid.ndim - 2)), mode="wrap")
+    whole, cut = round(size * (cells + 4) / cells), round(size * 2 / cells)
     return np.asarray(
-        cv2.resize(wrapped, (size, size), interpolation=cv2.INTER_CUBIC)[cut : cut + _TEXELS, cut : cut + _TEXELS]
+        cv2.resize(wrapped, (whole, whole), interpolation=cv2.INTER_CUBIC)[cut : cut + size, cut : cut + size]
     )
 
 
 def _cloud(rng: Generator, rgb: Array, contrast: float) -> Array:
-    """Fractal noise around a colour."""
-    value = sum(_noise(rng, cells) / weight for cells, weight in ((4, 1.5), (16, 2.0), (64, 2.5), (128, 3.5)))
-    tint = 1 + 0.04 * np.stack([_noise(rng, 8) for _ in range(3)], -1)
-    return np.asarray((rgb * tint * np.exp(contrast * 0.5 * np.asarray(value))[..., None]).clip(0.01, 0.95))
+    """(S, S, 3) fractal noise around a colour; tiles."""
+    value = rng.normal(0, 1 / 1.5, (4, 4))
+    for cells, weight in ((16, 2.0), (64, 2.5), (128, 3.5)):
+        value = _enlarged(value, cells) + rng.normal(0, 1 / weight, (cells, cells))
+    tint = 1 + 0.04 * _enlarged(rng.normal(0, 1, (8, 8, 3)), 32)
+    light = _enlarged(np.exp(contrast * 0.5 * value), _TEXELS)[..., None]
+    return np.asarray((rgb * _enlarged(tint, _TEXELS) * light).clip(0.01, 0.95))
 
 
 def _ground(rng: Generator, indoors: bool) -> tuple[Array, float]:

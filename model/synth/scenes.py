@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amr_blender.contract.spaces import intrinsics, invert_rigid, project_px, transform
+from amr_blender.contract.spaces import invert_rigid, project_px, transform
 from model.body import AnnyBody
 
 from .demo_clip import look_at
@@ -54,7 +54,7 @@ def random_lights(rng: Generator, brightness: float) -> Lights:
     rgb *= 2.2 * brightness * (1 - share) / rgb.mean(1).sum()
     ambient = np.array([1.0, 1.0, 1.0]) * (1 + 0.1 * rng.normal(0, 1, 3)) * 1.6 * brightness * share
     tensors = (torch.from_numpy(np.asarray(a, np.float32)) for a in (places, rgb, ambient, shadow))
-    return Lights(*tensors)
+    return Lights(*(tensor[None] for tensor in tensors))
 
 
 def inside(points_m: Array, K: Array, camera_to_world: Array, size_px: tuple[int, int], margin: float) -> float:
@@ -64,25 +64,28 @@ def inside(points_m: Array, K: Array, camera_to_world: Array, size_px: tuple[int
     return float(((px > margin) & (px < 1 - margin) & (cam[:, 2:] > 0.3)).all(1).mean())
 
 
-def framing_camera(
-    points_m: Array, azimuth_deg: float, height_m: float, focal_ratio: float, size_px: tuple[int, int],
-    distances_m: tuple[float, float], aim_m: Array,
-) -> tuple[Array, Array] | None:  # fmt: skip
-    """The nearest camera that has all of (P, 3) ``points_m`` in the picture; None if none within the distances does.
+def camera_towards(points_m: Array, azimuth_deg: float, height_m: float, distance_m: float, aim_m: Array) -> Array:
+    """(4, 4) a camera so far from the middle of (P, 3) points, looking at it.
 
     Args:
         azimuth_deg: from where it looks: 0 from -Y, 90 from +X. height_m: above the ground.
-        aim_m: (3,) offset of the point it looks at from the points' middle.
-
-    Returns:
-        (3, 3) K and (4, 4) camera to world.
+        aim_m: (3,) offset of the point it looks at from the middle.
     """
-    K = intrinsics(focal_ratio * max(size_px), *size_px)
     middle = 0.5 * (points_m.min(0) + points_m.max(0))
     away = np.array([np.sin(np.deg2rad(azimuth_deg)), -np.cos(np.deg2rad(azimuth_deg)), 0.0])
+    return look_at(middle * [1, 1, 0] + away * distance_m + [0, 0, height_m], middle + aim_m)
+
+
+def framing_distance(
+    points_m: Array, azimuth_deg: float, height_m: float, K: Array, size_px: tuple[int, int],
+    distances_m: tuple[float, float], aim_m: Array,
+) -> float | None:  # fmt: skip
+    """The smallest distance in metres at which all of the points are in the picture; None if none of these is.
+
+    Arguments as of :func:`camera_towards`.
+    """
     for distance in np.arange(*distances_m, 0.1):
-        place = middle * [1, 1, 0] + away * distance + [0, 0, height_m]
-        camera = look_at(place, middle + aim_m)
+        camera = camera_towards(points_m, azimuth_deg, height_m, float(distance), aim_m)
         if inside(points_m, K, camera, size_px, MARGIN) == 1.0:
-            return K, camera
+            return float(distance)
     return None

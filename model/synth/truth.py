@@ -23,8 +23,8 @@ from .raster import rasterise, visible
 Array = NDArray[np.floating]
 CONTACT_NAMES = ("heel.L", "heel.R", "toe.L", "toe.R")
 CONTACT_HEIGHT_M, CONTACT_SPEED_M_S = 0.01, 0.15
-_RING_M, _RING_SHARE = 0.07, 0.15
-"""A joint is seen if this share of the skin this near to it is."""
+_RING_M, _RING_SHARE = 0.05, 0.15
+"""A joint is seen if this share of the skin is that is at most so much further from it than the nearest skin."""
 _UNDER_CLOTH_M = 0.035
 _KEPT_VERTICES = 1500
 
@@ -129,9 +129,20 @@ def joints_seen(joints_m: Array, vertices_m: Array, seen: NDArray[np.bool_]) -> 
     """(T, 12): enough of the skin around a joint is seen; (T, 12, 3) joints, (T, V, 3) vertices, (T, V) seen."""
     out = np.zeros(joints_m.shape[:2], bool)
     for frame, (joints, vertices, visible_) in enumerate(zip(joints_m, vertices_m, seen, strict=True)):
-        near = np.linalg.norm(joints[:, None] - vertices, axis=-1) < _RING_M
-        out[frame] = (near & visible_).sum(1) > _RING_SHARE * np.maximum(near.sum(1), 1)
+        away = np.linalg.norm(joints[:, None] - vertices, axis=-1)
+        near = away < away.min(1, keepdims=True) + _RING_M
+        out[frame] = (near & visible_).sum(1) > _RING_SHARE * near.sum(1)
     return out
+
+
+def shown_person(film: Film, frame: int) -> tuple[NDArray[np.bool_], float]:
+    """(H, W) the pixels of the person that show, and the share of those in the picture that props hide."""
+    K = torch.from_numpy(film.camera.K.astype(np.float32))
+    cam = film.to_camera(film.mesh_m[frame])
+    alone = rasterise(cam[None], film.person.faces, K, film.camera.size_px, cull=False).depth_m[0]
+    person = torch.isfinite(alone)
+    shown = person & (film.raster(frame).depth_m[0] >= alone - 1e-4)
+    return shown.numpy(), 1.0 - float(shown.sum()) / max(float(person.sum()), 1.0)
 
 
 def conditions(film: Film, truth: dict[str, NDArray[Any]], pictures: list[NDArray[np.uint8]]) -> dict[str, float]:
@@ -140,18 +151,13 @@ def conditions(film: Film, truth: dict[str, NDArray[Any]], pictures: list[NDArra
     joints, fps = truth["joints12_cam_m"].astype(float), float(truth["fps"])
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * fps
     heights, inside, light, burnt, hidden = [], [], [], [], []
-    K = torch.from_numpy(film.camera.K.astype(np.float32))
     for frame in range(0, len(pictures), 5):
-        cam = film.to_camera(film.mesh_m[frame])
-        px = project_px(cam.numpy().astype(float), film.camera.K)
+        px = project_px(film.to_camera(film.mesh_m[frame]).numpy().astype(float), film.camera.K)
         heights.append(np.ptp(px[:, 1]))
         inside.append(((px >= 0) & (px < [width, height])).all(1).mean())
-        alone = rasterise(cam[None], film.person.faces, K, film.camera.size_px, cull=False).depth_m[0]
-        together = film.raster(frame).depth_m[0]
-        person = torch.isfinite(alone)
-        shown = person & (together >= alone - 1e-4)
-        hidden.append(1.0 - float(shown.sum()) / max(float(person.sum()), 1.0))
-        value = pictures[frame][shown.numpy()] / 255.0
+        shown, share = shown_person(film, frame)
+        hidden.append(share)
+        value = pictures[frame][shown] / 255.0
         light.append(value.mean() if value.size else 0.0)
         burnt.append((value.max(-1) > 0.98).mean() if value.size else 0.0)
     matrix = film.camera.camera_to_world
@@ -172,4 +178,5 @@ def conditions(film: Film, truth: dict[str, NDArray[Any]], pictures: list[NDArra
         "shutter": film.camera.shutter,
         "defocus_px": film.camera.defocus_px,
         "coarse": film.camera.coarse,
+        "quality": film.camera.quality,
     }
