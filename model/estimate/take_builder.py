@@ -11,7 +11,7 @@ from torch import Tensor
 from amr_blender.contract.take import JOINT12_NAMES, Take
 from model.body.anny import AnnyBody
 from model.body.landmarks import LANDMARK_NAMES
-from model.body.rig import Rig, build_rig
+from model.body.rig import build_rig, rig_arrays
 from model.body.skinning import skin
 from model.detect.landmarks import Landmarks
 
@@ -63,7 +63,7 @@ def build_take(
         frames=landmarks.frames.astype(np.int32),
         time_s=landmarks.time_s.astype(np.float64),
         present=landmarks.present.astype(bool),
-        **_rig_arrays(body, rig),
+        **rig_arrays(body, rig),
         shape_names=np.array(body.shape_names),
         shape_values=solution.shape.numpy().astype(np.float32),
         rotations=_continuous_blocks(rotations).astype(np.float32),
@@ -77,21 +77,6 @@ def build_take(
         contact_names=np.array(CONTACT_NAMES),
         contacts=solution.contacts.numpy().astype(np.float32),
     )
-
-
-def _rig_arrays(body: AnnyBody, rig: Rig) -> dict[str, Any]:
-    return {
-        "bone_names": np.array(rig.bone_names),
-        "bone_parents": rig.bone_parents,
-        "bone_rest": rig.bone_rest,
-        "bone_length_m": rig.bone_length_m,
-        "bone_groups": np.array(rig.bone_groups),
-        "vertices_m": rig.vertices_m,
-        "quads": body.quads,
-        "uvs": body.uvs,
-        "skin_bones": (body.skin_bones + 1).astype(np.int16),  # `root` comes first in the take
-        "skin_weights": body.skin_weights,
-    }
 
 
 def _blocks(frames: int) -> list[slice]:
