@@ -1,7 +1,8 @@
 """A take made with a body of the SMPL family as an AMASS file (Mahmood et al., ICCV 2019; amass.is.tue.mpg.de).
 
 AMASS has Z up and the models' own rest pose, which stands along Y: the root's rotation holds the difference.  The root
-joint stays where the model has it at rest, and ``trans`` moves it from there.  Frames are evenly spaced in time.
+joint stays where the model has it at rest, and ``trans`` moves it from there.  Frames are evenly spaced in time, from
+the first to the last that has a pose; where the take is empty in between, the motion goes straight on.
 """
 
 from __future__ import annotations
@@ -46,13 +47,15 @@ def amass_arrays(take: Take) -> dict[str, Array]:
 
     ``poses`` (N, 3 J) are rotation vectors in the model's joint order: 156 numbers for SMPL-H, 165 for SMPL-X, 72 for
     SMPL; ``root_orient``, ``pose_body`` and the like are parts of them.  ``trans`` (N, 3) metres; ``betas`` (P,).
-    ``present`` (N,) is not AMASS's own: False where nobody was seen and the pose is made up.
+    ``present`` (N,) is not AMASS's own: False where nobody was seen, so that the pose is made up.
 
     Raises:
-        TakeError: the take was made with another body.
+        TakeError: the take was made with another body, or no frame of it has a pose.
     """
     family, root_at_rest_m = _family(take)
-    rate, left, right, fraction = _even_times(take)
+    if not take.posed.any():
+        raise TakeError("take-empty", "The take has a pose on no frame.", "Reconstruct another part of the clip.")
+    rate, left, right, fraction, nearest = _even_times(take)
     every_bone = np.broadcast_to(fraction[:, None], (len(fraction), len(take.bone_names)))
     rotations = slerp(take.rotations[left].astype(float), take.rotations[right].astype(float), every_bone)
     path = take.translation_m.astype(np.float64)
@@ -70,7 +73,7 @@ def amass_arrays(take: Take) -> dict[str, Array]:
         "mocap_frame_rate": np.array(rate),
         "mocap_framerate": np.array(rate),  # as older files of AMASS spell it
         "mocap_time_length": np.array(len(poses) / rate),
-        "present": take.present[np.where(fraction < 0.5, left, right)],
+        "present": take.present[nearest],
         "root_orient": poses[:, :3],
         "pose_body": poses[:, 3:66],
     }
@@ -99,16 +102,17 @@ def _family(take: Take) -> tuple[Family, Array]:
     )
 
 
-def _even_times(take: Take) -> tuple[float, Array, Array, Array]:
-    """Frame rate, and for each evenly spaced moment the frames around it and how far (0..1) it lies between them."""
-    time_s = take.time_s
-    if len(time_s) < 2:
-        only = np.zeros(1, int)
-        return float(take.meta["source"]["fps"]), only, only, np.zeros(1)
-    rate = 1.0 / max(float(np.median(np.diff(time_s))), 1e-3)
+def _even_times(take: Take) -> tuple[float, Array, Array, Array, Array]:
+    """Frame rate, and for N evenly spaced moments the posed frames before and after, how far (0..1) each lies between
+    them, and the nearest frame of all."""
+    posed, steps = np.flatnonzero(take.posed), np.diff(take.time_s)
+    time_s = take.time_s[posed]
+    rate = 1.0 / max(float(np.median(steps)), 1e-3) if len(steps) else float(take.meta["source"]["fps"])
     moments = time_s[0] + np.arange(round((time_s[-1] - time_s[0]) * rate) + 1) / rate
     place = np.interp(moments, time_s, np.arange(len(time_s)))
     # A moment within a thousandth of a frame of a frame is that frame: 1001/30000 has no exact float.
     place = np.where(np.abs(place - np.round(place)) < 1e-3, np.round(place), place)
     left = np.floor(place).astype(int)
-    return rate, left, np.minimum(left + 1, len(time_s) - 1), place - left
+    right = np.minimum(left + 1, len(time_s) - 1)
+    nearest = np.round(np.interp(moments, take.time_s, np.arange(len(take.time_s)))).astype(int)
+    return rate, posed[left], posed[right], place - left, nearest

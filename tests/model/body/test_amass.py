@@ -95,6 +95,19 @@ def test_footage_of_variable_rate_becomes_even(made: tuple[Path, SmplBody, Take]
     assert len(one["poses"]) == 1 and float(one["mocap_frame_rate"]) == 25.0
 
 
+def test_empty_frames_have_no_say(made: tuple[Path, SmplBody, Take]) -> None:
+    _, _, take = made
+    present, path = np.ones(20, bool), take.translation_m.copy()
+    present[[0, 1, 7, 8, 19]] = False
+    path[~present] = 99.0
+    even, amass = amass_arrays(take), amass_arrays(replace(take, present=present, translation_m=path))
+    assert amass["present"].tolist() == present[2:19].tolist()
+    np.testing.assert_allclose(amass["trans"][[0, 1, 2, 3, 4, 7, 16]], even["trans"][[2, 3, 4, 5, 6, 9, 18]], atol=1e-6)
+    np.testing.assert_allclose(amass["trans"][5], (2 * even["trans"][6] + even["trans"][9]) / 3, atol=1e-6)
+    with pytest.raises(TakeError, match="no frame"):
+        amass_arrays(replace(take, present=np.zeros(20, bool)))
+
+
 def test_a_take_made_with_anny(tmp_path: Path) -> None:
     anny = tiny_take()
     anny.meta["body"] = {"name": "Anny", "licence": "Apache-2.0"}
