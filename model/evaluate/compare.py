@@ -29,6 +29,7 @@ def compare(before: Report, after: Report) -> tuple[list[Row], list[str]]:
         AmrError: they have no clip by the same method in common.
     """
     ones, others = _by_clip(before), _by_clip(after)
+    ones, others = ({k: one for k, one in side.items() if k[2] != "truth"} for side in (ones, others))
     common = [key for key in ones if key in others and ones[key]["digest"] == others[key]["digest"]]
     if not common:
         message = "The two reports have no clip by the same method in common."
@@ -68,8 +69,11 @@ def _blocks(clip: Row, metric: str) -> Blocks:
 
 
 def _verdict(row: Row) -> str:
-    """In words.  With few clips the interval covers other moments of these clips only, and says so."""
-    if abs(row["difference"]) < 1e-5:
+    """In words.  With few clips the interval covers other moments of these clips only, and says so.
+
+    A difference that would be shown as 0 is none: the same run on another number of threads may differ by as much.
+    """
+    if float(_signed(row, "difference")) == 0:
         return "same"
     if row["low"] is None or row["low"] <= 0 <= row["high"] or (row["p_holm"] is not None and row["p_holm"] >= _SURE):
         return "no clear change"
@@ -88,7 +92,7 @@ def _remarks(before: Report, after: Report, ones: dict[Key, Any], others: dict[K
     changed = sorted({"/".join(k[:2]) for k in ones if k in others and ones[k]["digest"] != others[k]["digest"]})
     if changed:
         remarks.append(f"footage or truth changed, left out: {', '.join(changed[:6])}")
-    for fact in ("amr_version", "commit", "engine", "scoring", "device", "versions"):
+    for fact in ("amr_version", "commit", "engine", "scoring", "device", "threads", "versions"):
         values = [report["settings"].get(fact) for report in (before, after)]
         if values[0] != values[1]:
             remarks.append(f"{fact}: {_brief(values[0])} -> {_brief(values[1])}")
@@ -97,7 +101,7 @@ def _remarks(before: Report, after: Report, ones: dict[Key, Any], others: dict[K
 
 def _brief(value: object) -> str:
     text = str(value)
-    return text if len(text) <= 80 else f"{text[:12]}..."
+    return text if len(text) <= 40 else f"{text[:12]}..."
 
 
 def table(rows: Sequence[Row], remarks: Sequence[str]) -> str:
@@ -108,7 +112,7 @@ def table(rows: Sequence[Row], remarks: Sequence[str]) -> str:
         part = [row for row in rows if (row["suite"], row["dataset"], row["method"]) == group]
         suite, dataset, method = group
         title = f"{suite if suite == dataset else f'{suite}, {dataset}'}, {method}, {part[0]['n']} clips"
-        lines += [title, f"  {'':<38}" + "".join(f"{h:>{w}}" for h, w in zip(heads, _WIDTHS, strict=True))]
+        lines += [title, f"  {'':<48}" + "".join(f"{h:>{w}}" for h, w in zip(heads, _WIDTHS, strict=True))]
         for row in part:
             metric = METRICS[row["metric"]]
             interval = "-" if row["low"] is None else f"{_signed(row, 'low')} to {_signed(row, 'high')}"
@@ -116,7 +120,7 @@ def table(rows: Sequence[Row], remarks: Sequence[str]) -> str:
             cells = (shown(metric.key, row["before"]), shown(metric.key, row["after"]), _signed(row, "difference"))
             label = f"{metric.label} {f'({metric.unit})' if metric.unit else ''}"
             numbers = "".join(f"{c:>{w}}" for c, w in zip((*cells, interval, p), _WIDTHS, strict=True))
-            lines.append(f"  {label:<38}{numbers}  {row['verdict']}")
+            lines.append(f"  {label:<48}{numbers}  {row['verdict']}")
         lines.append("")
     return "\n".join(lines)
 

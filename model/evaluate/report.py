@@ -70,6 +70,7 @@ def settings(scored: Sequence[Scored], context: Context, quick: bool) -> Report:
         "scoring": code_digest(),
         "quick": quick,
         "device": context.device,
+        "threads": torch.get_num_threads(),
         "suites": {name: SUITES[name].about for name in dict.fromkeys(one.clip.suite for one in scored)},
         "methods": {name: METHODS[name].about for name in dict.fromkeys(one.method.name for one in scored)},
         "seed": statistics.SEED,

@@ -22,7 +22,9 @@ from .motion import nothing
 from .score import Score
 from .suites import Clip
 
-_SHOWN_ONLY = frozenset({"charts.py", "compare.py", "figures.py", "html.py", "report.py", "statistics.py", "tables.py"})
+_SHOWN_ONLY = frozenset(
+    {"charts.py", "command.py", "compare.py", "figures.py", "html.py", "report.py", "statistics.py", "tables.py"}
+)
 """Modules that present scores and do not make them."""
 _BLOCK_BYTES = 1 << 20
 
