@@ -126,8 +126,8 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             for name in (*_NEEDED, *_TEXTURE):
                 if f"{name}.npy" in infos:
                     header = read_header(archive, infos[f"{name}.npy"])
-                    if np.prod(header[0], dtype=float) > MAX_VALUES:
-                        raise _no_model(path, f"its '{name}' is too large")
+                    if np.prod(header[0], dtype=float) > MAX_VALUES or header[2].kind not in "biuf":
+                        raise _no_model(path, f"its '{name}' is too large, or no numbers")
                     arrays[name] = read_array(archive, name, header)
         return arrays
     except SettingsError:
