@@ -29,7 +29,7 @@ ALIKE = 0.75
 """Chance that both hands do the same."""
 UNLIKE = 0.12
 """Standard deviation between two legs of the same recipe, as a share of its ranges."""
-SLACK_RAD = {"waist": 0.07, "chest": 0.06, "neck": 0.12, "head": 0.14, "collar": 0.05, "wrist": 0.22, "ankle": 0.08}
+SLACK_RAD = {"waist": 0.07, "chest": 0.06, "neck": 0.12, "head": 0.14, "collar": 0.05, "wrist": 0.22, "ankle": 0.1}
 """Standard deviations of what a recipe does not name."""
 ANKLE_MOST_RAD = 0.9
 CATEGORIES = (*RECIPES, MIXED)
@@ -130,9 +130,9 @@ class _Author:
         local = self.space.local_rotations(torch.from_numpy(hips), self._trunk(recipe, count, rng)).numpy()
         upright = np.zeros(count) if recipe.lies else pitch
         share = rng.random((5, count))
-        self._leg(local, "L", recipe.leg, upright, share)
+        self._leg(local, "L", recipe.leg, upright, share, rng)
         other = rng.random((5, count)) if recipe.other else (share + rng.normal(0, UNLIKE, (5, count))).clip(0, 1)
-        self._leg(local, "R", recipe.other or recipe.leg, upright, other)
+        self._leg(local, "R", recipe.other or recipe.leg, upright, other, rng)
         posed = self.body.kinematics(torch.from_numpy(local), self.heads, torch.zeros((count, 3), dtype=torch.float64))
         for side, styles in self._hands(recipe.arms, count, rng):
             self._arms(local, posed[0].numpy(), posed[1].numpy(), side, styles, rng)
@@ -147,10 +147,10 @@ class _Author:
         bends |= {"neck.z": 0.5 * turn, "head.z": 0.5 * turn}
         for i, name in enumerate(self.space.names):
             slack = SLACK_RAD.get(name.split(".")[0], 0.0)
-            angles[:, i] = torch.from_numpy(bends.get(name, 0.0) + rng.normal(0, slack or 1e-9, count))
+            angles[:, i] = torch.from_numpy(bends.get(name, 0.0) + rng.normal(0, slack, count))
         return angles
 
-    def _leg(self, local: Array, side: str, own: Leg, pitch: Array, share: Array) -> None:
+    def _leg(self, local: Array, side: str, own: Leg, pitch: Array, share: Array, rng: Generator) -> None:
         """Pose one leg (5, N) ``share`` of the way through its ranges; ``pitch`` degrees more flexed."""
         spans = (own.flex, own.knee, own.out, own.turn, own.foot or (0, 0))
         if own.tied:
@@ -159,8 +159,10 @@ class _Author:
         flex, knee, out, turn, foot = (a + (b - a) * s for (a, b), s in zip(spans, share, strict=True))
         names = [self.body.bone(f"{b}.{side}") for b in ("upperleg01", "lowerleg01", "foot")]
         local[:, names[0]], local[:, names[1]] = leg(self.legs[side], side, flex + pitch, out, turn, knee)
+        slack = rng.normal(0, SLACK_RAD["ankle"], (len(local), 3))
+        loose = around(unit(slack), np.linalg.norm(slack, axis=1))
         if own.foot is not None:
-            local[:, names[2]] = about("x", -foot)
+            local[:, names[2]] = about("x", -foot) @ loose
             return
         # Flat on the ground, as far as an ankle goes, pointing where the shin faces.
         shin = local[:, 0] @ local[:, names[0]] @ local[:, names[1]]
@@ -168,7 +170,7 @@ class _Author:
         flat = about("z", np.rad2deg(np.arctan2(forward[:, 0], -forward[:, 1])))
         vectors = Rotation.from_matrix(shin.swapaxes(-1, -2) @ flat).as_rotvec()
         angle = np.linalg.norm(vectors, axis=1)
-        local[:, names[2]] = around(unit(vectors), angle.clip(max=ANKLE_MOST_RAD))
+        local[:, names[2]] = around(unit(vectors), angle.clip(max=ANKLE_MOST_RAD)) @ loose
 
     def _hands(self, styles: tuple[str, ...], count: int, rng: Generator) -> Iterator[tuple[str, NDArray[np.str_]]]:
         """(N,) style of each hand, mostly the same on both sides."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def read_sequences(folder: Path | None = None, split: str | None = None) -> list
         try:
             with np.load(folder / name, allow_pickle=False) as archive:
                 found += list(_sequences({key: archive[key] for key in archive.files}))
-        except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
+        except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
             raise AmrError(
                 "mocap-unreadable",
                 f"The motion capture in {folder / name} can't be read ({error}).",

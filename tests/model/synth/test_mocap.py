@@ -67,6 +67,14 @@ def test_a_damaged_pack_is_refused(tmp_path, changes):
         read_sequences(tmp_path)
 
 
+def test_half_a_pack_is_refused(tmp_path):
+    write(tmp_path)
+    path = tmp_path / FILES[1]
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(AmrError, match=FILES[1]):
+        read_sequences(tmp_path)
+
+
 def test_a_missing_pack_is_told(tmp_path):
     with pytest.raises(AmrError, match="can't be read"):
         read_sequences(tmp_path / "nowhere")
