@@ -20,7 +20,7 @@ from model.video import VideoInfo
 
 from .evidence import gather
 from .pose_space import PoseSpace
-from .sides import GROUPS, repair_sides
+from .sides import repair_sides
 from .solve import solve
 from .take_builder import build_take
 
@@ -50,7 +50,8 @@ def estimate(
             "The person is in no frame of this range.",
             "Choose another person, or trim the strip to where the person is seen.",
         )
-    landmarks, exchanged = repair_sides(landmarks)
+    sides = repair_sides(landmarks)
+    landmarks = sides.landmarks
     focal_px, focal_source = _focal(job, info)
     width, height = landmarks.size_px
     body = body.cpu()
@@ -74,10 +75,8 @@ def estimate(
         "height_source": "assumed" if job.actor_height_m is None else "given",
         "focal_source": focal_source,
         "body": {"name": "Anny", "licence": "Apache-2.0, CC0-1.0"},
-        "sides_exchanged": {
-            group: landmarks.frames[column].tolist() for group, column in zip(GROUPS, exchanged.T, strict=True)
-        },
-        "warnings": _warnings(landmarks, exchanged),
+        **sides.meta(),
+        "warnings": _warnings(landmarks, sides.exchanged),
     }
     return build_take(body, space, evidence, solution, landmarks, meta)
 
