@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detect.landmarks import Landmarks
+from model.detect.landmarks import COUNT, Landmarks
 from model.paths import WEIGHTS
 
 from .anatomy import PATTERNS, facing, log_odds, pelvis_width
@@ -28,6 +28,7 @@ __all__ = ["GROUPS", "SideRepair", "repair_sides"]
 Array = NDArray[np.floating]
 UNSURE = 0.8
 """Frames less sure than this are worth a look."""
+_NOT_LEGS = np.setdiff1d(np.arange(COUNT), sum(GROUPS["legs"], []))
 _RELABELLED = 2.0  # cost of believing that labels were exchanged: a single frame must be clear to be changed
 
 
@@ -61,8 +62,8 @@ class SideRepair:
 def repair_sides(landmarks: Landmarks, extra_cost: Array | None = None) -> SideRepair:
     """Find the likeliest sides of legs, arms and torso in all frames together, and exchange what is exchanged.
 
-    The face goes with the torso.  Where the detector took the back for the front its 3D faced the other way, so depth
-    is turned round as well.
+    The face goes with the torso.  Where the detector took the back for the front its 3D faced the other way, so the
+    depth of trunk, arms and face is turned round as well.
 
     Args:
         landmarks: of T frames.
@@ -115,16 +116,10 @@ def _of_links(bodies: Landmarks, seen: NDArray[np.int64], weights: SideWeights) 
 
 
 def _turned(landmarks: Landmarks, mistaken: NDArray[np.bool_]) -> Landmarks:
-    """The depth of a body that was taken for one facing the other way, turned round.
+    """The depth of a trunk that was taken for one facing the other way, turned round, with arms and face.
 
-    Which leg is nearer the detector sees rightly even then, so of the legs only what both share is turned.
+    How far the legs are the detector sees rightly even then.
     """
     world_m = landmarks.world_m.copy()
-    rows = np.flatnonzero(mistaken[:, 2])
-    world_m[rows, :, 2] *= -1
-    left, right = GROUPS["legs"]
-    world_m[rows[:, None], left, 2], world_m[rows[:, None], right, 2] = (
-        world_m[rows[:, None], right, 2],
-        world_m[rows[:, None], left, 2],
-    )
+    world_m[np.ix_(mistaken[:, 2], _NOT_LEGS, np.array([2]))] *= -1
     return replace(landmarks, world_m=world_m)

@@ -1,8 +1,8 @@
 """Which reading of one frame is a body: left and right as anatomy has them, from the detector's 3D alone.
 
 BlazePose's 3D agrees with itself, even where it takes the back for the front.  So when somebody's labels were exchanged
-afterwards, or one limb's were, lengths and directions no longer fit each other: thighs cross, the nose points out of
-the back of the head's side of the shoulders, knees bend backwards.  Eleven such relations change their sign with an
+afterwards, or one limb's were, lengths and directions no longer fit each other: thighs cross, the nose points
+to where the shoulders have their back, knees bend backwards.  Ten such relations change their sign with an
 exchange; their weights are fitted as log-odds (``model/train/side_model.py``).
 """
 
@@ -20,7 +20,6 @@ _LEGS, _ARMS, _TORSO, _FACE = 1, 2, 4, 8
 RELATIONS = {
     "thigh": _LEGS | _TORSO, "knees": _LEGS | _TORSO, "upper_arm": _ARMS | _TORSO, "elbows": _ARMS | _TORSO,
     "neck": _TORSO | _FACE, "ears": _TORSO | _FACE, "nose": _TORSO, "face": _FACE, "toes": _TORSO, "knee": _TORSO,
-    "forearm": _TORSO,
 }  # fmt: skip
 """Names, and which groups' exchange turns the relation's sign (exchanging two of them turns it twice)."""
 SIGNS = np.array(
@@ -47,7 +46,7 @@ def relations_m(world_m: Array) -> Array:
 
     shoulders, hips, ears = w[:, 11] - w[:, 12], w[:, 23] - w[:, 24], w[:, 7] - w[:, 8]
     spine = w[:, 11] + w[:, 12] - w[:, 23] - w[:, 24]
-    chest_ahead, pelvis_ahead = np.cross(shoulders, spine), np.cross(hips, spine)
+    pelvis_ahead = np.cross(hips, spine)
     nose = w[:, 0] - w[:, 7:9].mean(1)
     face_up = w[:, 1:7].mean(1) - w[:, 9:11].mean(1)
     return np.stack(
@@ -62,7 +61,6 @@ def relations_m(world_m: Array) -> Array:
             along(nose, np.cross(ears, face_up)),
             along((w[:, 31:33] - w[:, 29:31]).mean(1), pelvis_ahead),
             along((w[:, 25:27] - (w[:, 23:25] + w[:, 27:29]) / 2).mean(1), pelvis_ahead),
-            along((w[:, 15:17] - (w[:, 13:15] + w[:, 11:13]) / 2).mean(1), chest_ahead),
         ],
         1,
     )

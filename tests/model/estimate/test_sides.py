@@ -55,17 +55,10 @@ def _exchanged(landmarks, columns, rows):
 
 
 def _taken_for_front(landmarks, rows):
-    """As a detector sees a back that it takes for a front: sides exchanged, depth turned, the near leg still near."""
+    """As a detector sees a back that it takes for a front: sides exchanged, depth turned, but for the legs'."""
     px, world_m = landmarks.px.copy(), landmarks.world_m.copy()
     px[rows], world_m[rows] = px[rows][:, OTHER_SIDE], world_m[rows][:, OTHER_SIDE]
-    world_m[rows, :, 2] *= -1
-    left, right = (np.array(side) for side in GROUPS["legs"])
-    shared = (world_m[rows][:, left, 2] + world_m[rows][:, right, 2]) / 2
-    half = (world_m[rows][:, left, 2] - world_m[rows][:, right, 2]) / 2
-    world_m[np.ix_(rows, left)] *= [1, 1, 0]
-    world_m[np.ix_(rows, right)] *= [1, 1, 0]
-    world_m[np.ix_(rows, left, [2])] = (shared - half)[..., None]
-    world_m[np.ix_(rows, right, [2])] = (shared + half)[..., None]
+    world_m[np.ix_(rows, range(25), [2])] *= -1
     return replace(landmarks, px=px, world_m=world_m)
 
 
