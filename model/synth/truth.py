@@ -18,14 +18,14 @@ from amr_blender.contract.take import JOINT12_NAMES
 from model.body.landmarks import LANDMARK_NAMES, LandmarkRegressor
 
 from .film import Film
-from .raster import rasterise, visible
+from .raster import NEAR_M, rasterise
 
 Array = NDArray[np.floating]
 CONTACT_NAMES = ("heel.L", "heel.R", "toe.L", "toe.R")
 CONTACT_HEIGHT_M, CONTACT_SPEED_M_S = 0.01, 0.15
 _RING_M, _RING_SHARE = 0.05, 0.15
 """A joint is seen if this share of the skin is that is at most so much further from it than the nearest skin."""
-_UNDER_CLOTH_M = 0.035
+_OWN_CLOTH_M, _SLACK_M = 0.08, 0.015
 _KEPT_VERTICES = 1500
 
 
@@ -113,16 +113,24 @@ def _head_forward(film: Film) -> Array:
 
 
 def vertices_seen(film: Film, frame: int, cam_m: Array) -> NDArray[np.bool_]:
-    """(V,) the body's vertices that the camera sees, their own cloth not counting; ``cam_m`` (V, 3)."""
-    K = torch.from_numpy(film.camera.K.astype(np.float32))
-    points = torch.from_numpy(cam_m.astype(np.float32))[None]
-    clear = visible(points, film.raster(frame).depth_m, K, _UNDER_CLOTH_M)[0].numpy()
+    """(V,) the body's vertices that the camera sees; ``cam_m`` (V, 3).
+
+    A vertex under its own cloth counts as seen: what the camera sees there is, at rest, next to the vertex.
+    """
+    raster = film.raster(frame)
+    width, height = film.camera.size_px
+    px, inside = project_px(cam_m, film.camera.K), cam_m[:, 2] > NEAR_M
+    inside &= ((px >= 0) & (px < [width, height])).all(1)
+    column, row = px.clip(0, [width - 1, height - 1]).astype(int).T
+    face, depth = raster.face[0].numpy()[row, column], raster.depth_m[0].numpy()[row, column]
+    own = (face >= 0) & (face < len(film.person.faces))
+    at_rest = film.person.rest_m[film.person.faces].mean(1).numpy()[np.where(own, face, 0)]
+    covered = own & (np.linalg.norm(at_rest - film.rest.vertices_m.numpy(), axis=1) < _OWN_CLOTH_M)
     corner = cam_m[film.body.quads]
     normal = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
-    front = (normal * corner.mean(1)).sum(1) < 0
     facing = np.zeros(len(cam_m), bool)
-    facing[film.body.quads[front]] = True
-    return np.asarray(clear & facing)
+    facing[film.body.quads[(normal * corner.mean(1)).sum(1) < 0]] = True
+    return np.asarray(inside & facing & (covered | (depth > cam_m[:, 2] - _SLACK_M)))
 
 
 def joints_seen(joints_m: Array, vertices_m: Array, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
