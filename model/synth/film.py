@@ -24,8 +24,8 @@ from . import effects
 from .acts import Motion
 from .looks import Dressed
 from .raster import Raster, hits, rasterise, vertex_normals
-from .room import Place, Plate, cast
-from .shade import Lights, Shadows, lit
+from .room import Place, cast
+from .shade import Lights, Shadows, lit, parts
 
 Array = NDArray[np.floating]
 _PASSES = ((0.125, 0.625), (0.625, 0.875), (0.375, 0.125), (0.875, 0.375))
@@ -61,6 +61,20 @@ class Camera:
     @cached_property
     def world_to_camera(self) -> Array:
         return invert_rigid(self.camera_to_world)
+
+
+@dataclass(frozen=True)
+class _LitPlate:
+    """The empty place in its light; P pixels, L lamps."""
+
+    light: Tensor
+    """(P, 3) of everything."""
+    of_lamps: Tensor
+    """(L, P, 3) each lamp's part of it, which a shadow takes away."""
+    points_m: Tensor
+    """(P, 3) world."""
+    shaded: list[Tensor]
+    """Per lamp the pixels that it lights."""
 
 
 @dataclass
@@ -105,9 +119,18 @@ class Film:
         return torch.cat([self.person.albedo, *(prop.albedo for prop in self.props)])
 
     @cached_property
-    def _plates(self) -> list[Plate]:
-        c = self.camera
-        return [cast(self.place, c.K, c.camera_to_world, c.size_px, np.array(o)) for o in _PASSES]
+    def _plates(self) -> list[_LitPlate]:
+        """The empty place, once per pass."""
+        c, one = self.camera, torch.zeros(1, dtype=torch.int64)
+        lit_plates = []
+        for offset in _PASSES:
+            plate = cast(self.place, c.K, c.camera_to_world, c.size_px, np.array(offset))
+            sent = parts(plate.albedo, plate.points_m, plate.normals, self.lights, one)
+            # A sky shines as bright as what stands under it is lit.
+            sent[0, plate.sky], sent[1:, plate.sky] = plate.albedo[plate.sky] * self.lights.brightness, 0.0
+            shaded = [(of_lamp.amax(1) > 1e-4).nonzero()[:, 0] for of_lamp in sent[1:]]
+            lit_plates.append(_LitPlate(sent.sum(0), sent[1:], plate.points_m, shaded))
+        return lit_plates
 
     def to_camera(self, points_m: Tensor) -> Tensor:
         """(..., 3) world to camera."""
@@ -132,32 +155,35 @@ class Film:
         rng = np.random.default_rng([self.seed, frame])
         total = torch.zeros(height * width, 3)
         moments = (np.arange(len(_PASSES)) + 0.5) / len(_PASSES) - 0.5
+        normals = vertex_normals(self.scene_m(frame)[None], self.faces)  # turn little while the shutter is open
         for number, offset in enumerate(_PASSES):
             shake = torch.from_numpy(rng.uniform(-0.1, 0.1, 3).astype(np.float32))
-            total += self._pass(frame + self.camera.shutter * moments[number], offset, self._plates[number], shake)
+            moment = frame + self.camera.shutter * moments[number]
+            total += self._pass(moment, normals, offset, self._plates[number], shake)
         return (total / len(_PASSES)).reshape(height, width, 3).numpy()
 
-    def _pass(self, moment: float, offset: tuple[float, float], plate: Plate, shake: Tensor) -> Tensor:
+    def _pass(
+        self, moment: float, normals: Tensor, offset: tuple[float, float], plate: _LitPlate, shake: Tensor
+    ) -> Tensor:
         points = self.scene_m(moment)
         K = torch.from_numpy(self.camera.K.astype(np.float32)).clone()
         K[:2, 2] += 0.5 - torch.tensor(offset)
-        seen = self.to_camera(points)[None]
+        seen, one = self.to_camera(points)[None], torch.zeros(1, dtype=torch.int64)
         raster = rasterise(seen, self.faces, K, self.camera.size_px, cull=False)
         found = hits(raster, seen, self.faces, K)
         world = found.interpolate(points)
         eye = torch.from_numpy(self.camera.camera_to_world[:3, 3].astype(np.float32))
-        normal = torch.nn.functional.normalize(found.interpolate(vertex_normals(points[None], self.faces)), dim=1)
+        normal = torch.nn.functional.normalize(found.interpolate(normals), dim=1)
         away = (normal * (world - eye)).sum(1, keepdim=True) > 0.15 * (world - eye).norm(dim=1, keepdim=True)
         normal = torch.where(away, -normal, normal)  # the inside of a sleeve
-        shadows, one = Shadows(points[None], self.faces, self.lights, shake[None]), torch.zeros(1, dtype=torch.int64)
-        reached = torch.ones(len(plate.albedo), self.lights.rgb.shape[1])
-        solid = (~plate.sky).nonzero()[:, 0]
-        reached[solid] = shadows.reached(plate.points_m[solid], one)
-        picture = lit(plate.albedo, plate.points_m, plate.normals, self.lights, one, reached)
-        # A sky shines as bright as what stands under it is lit.
-        picture[plate.sky] = plate.albedo[plate.sky] * self.lights.brightness
-        dark = shadows.reached(world + 0.01 * normal, one)
-        picture[found.pixel] = lit(found.interpolate(self._albedo), world, normal, self.lights, one, dark)
+        shadows = Shadows(points[None], self.faces, self.lights, shake[None])
+        picture = plate.light.clone()
+        for lamp, shaded in enumerate(plate.shaded):
+            missing = 1.0 - shadows.reached_from(lamp, plate.points_m[shaded], one)
+            dark = missing.nonzero()[:, 0]
+            picture[shaded[dark]] -= missing[dark, None] * plate.of_lamps[lamp, shaded[dark]]
+        sent = parts(found.interpolate(self._albedo), world, normal, self.lights, one)
+        picture[found.pixel] = lit(sent, shadows.reached(world + 0.01 * normal, one))
         return picture
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:

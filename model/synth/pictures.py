@@ -25,7 +25,7 @@ from .looks import Wardrobe, random_look
 from .raster import Raster, hits, project, rasterise, triangles, vertex_normals, visible
 from .scenery import Scenery, make_scenery, stacked
 from .scenes import random_shape
-from .shade import Shadows, lit
+from .shade import Shadows, lit, parts
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator
@@ -241,7 +241,7 @@ class PictureMaker:
         albedo = found.interpolate(torch.stack([one.albedo for one in people]))
         reached = shadows.reached(world + 0.01 * normal, found.picture)
         flat = light.permute(0, 2, 3, 1).reshape(-1, 3)
-        flat[found.pixel] = lit(albedo, world, normal, lights, found.picture, reached)
+        flat[found.pixel] = lit(parts(albedo, world, normal, lights, found.picture), reached)
         return flat.reshape(len(seen), self._size, self._size, 3).permute(0, 3, 1, 2).contiguous()
 
     def _things(self, raster: Raster, light: Tensor, rng: Generator) -> Tensor:

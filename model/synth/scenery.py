@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amr_blender.contract.spaces import intrinsics, invert_rigid
+from amr_blender.contract.spaces import intrinsics
 
 from .demo_clip import look_at
 from .room import cast, random_place
 from .scenes import random_lights
-from .shade import Lights, lit
+from .shade import Lights, parts
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator
@@ -60,17 +60,14 @@ def make_scenery(seed: int) -> Scenery:
     K = intrinsics(float(np.exp(rng.uniform(np.log(0.7), np.log(2.2)))) * max(size), *size)
     lights = padded(random_lights(rng, float(rng.uniform(0.8, 1.2))))
     plate = cast(place, K, camera, size, np.array([0.5, 0.5]))
-    one, pixels = torch.zeros(1, dtype=torch.int64), len(plate.albedo)
-    pictures = []
-    for first in (1.0, 0.0):
-        reached = torch.ones(pixels, MAX_LAMPS)
-        reached[:, 0] = torch.where(plate.sky, 1.0, 1.0 - lights.shadow[0, 0] * (1.0 - first))
-        light = lit(plate.albedo, plate.points_m, plate.normals, lights, one, reached)
-        light[plate.sky] = plate.albedo[plate.sky] * lights.brightness
-        pictures.append(light.T.reshape(3, size[1], size[0]))
+    one, shape = torch.zeros(1, dtype=torch.int64), (3, size[1], size[0])
+    sent = parts(plate.albedo, plate.points_m, plate.normals, lights, one)
+    sent[0, plate.sky], sent[1:, plate.sky] = plate.albedo[plate.sky] * lights.brightness, 0.0
+    bright = sent.sum(0)
+    dark = bright - lights.shadow[0, 0] * sent[1]
     points = plate.points_m.clone()
     points[plate.sky] = 1e4  # no shadow falls there
-    return Scenery(K, camera, lights, pictures[0], pictures[1], points.T.reshape(3, size[1], size[0]))
+    return Scenery(K, camera, lights, *(pixels.T.reshape(shape).contiguous() for pixels in (bright, dark, points)))
 
 
 def padded(lights: Lights) -> Lights:
@@ -86,8 +83,3 @@ def stacked(lights: list[Lights], device: torch.device | str) -> Lights:
     """Of several pictures, as one."""
     names = ("places_m", "rgb", "ambient_rgb", "shadow")
     return Lights(*(torch.cat([getattr(one, name) for one in lights]).to(device) for name in names))
-
-
-def world_to_camera(scenery: Scenery) -> Array:
-    """(4, 4) rigid."""
-    return invert_rigid(scenery.camera_to_world)

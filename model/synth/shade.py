@@ -35,19 +35,22 @@ class Lights:
         return self.ambient_rgb.mean(1) + 0.5 * self.rgb.mean(2).sum(1)
 
 
-def lit(albedo: Tensor, points_m: Tensor, normals: Tensor, lights: Lights, picture: Tensor, reached: Tensor) -> Tensor:
-    """(P, 3) light that surfaces send back.
+def parts(albedo: Tensor, points_m: Tensor, normals: Tensor, lights: Lights, picture: Tensor) -> Tensor:
+    """(1 + L, P, 3) light that surfaces send back, of the sky's and of each lamp's, nothing being in the way.
 
     Args:
         albedo, points_m, normals: (P, 3), world. picture: (P,) int64, whose lights; or (1,) for all.
-        reached: (P, L) share of each lamp that is not in shadow.
     """
-    light = (0.75 + 0.25 * normals[:, 2:]) * lights.ambient_rgb[picture]
+    sent = [albedo * (0.75 + 0.25 * normals[:, 2:]) * lights.ambient_rgb[picture]]
     for lamp in range(lights.rgb.shape[1]):
         to_lamp = torch.nn.functional.normalize(lights.places_m[picture, lamp] - points_m, dim=1)
-        share = (to_lamp * normals).sum(1).clamp(min=0) * reached[:, lamp]
-        light = light + share[:, None] * lights.rgb[picture, lamp]
-    return albedo * light
+        sent.append(albedo * (to_lamp * normals).sum(1, keepdim=True).clamp(min=0) * lights.rgb[picture, lamp])
+    return torch.stack(sent)
+
+
+def lit(sent: Tensor, reached: Tensor) -> Tensor:
+    """(P, 3) the sum of (1 + L, P, 3) :func:`parts`; ``reached`` (P, L) share of each lamp that is not in shadow."""
+    return sent[0] + torch.einsum("pl,lpc->pc", reached, sent[1:])
 
 
 class Shadows:
@@ -79,21 +82,22 @@ class Shadows:
             self._maps.append((eye, rotation, K, depth))
 
     def reached(self, points_m: Tensor, picture: Tensor) -> Tensor:
-        """(P, 3) world points of pictures (P,) to (P, L) shares of the lamps that reach them."""
-        shares = []
-        for lamp, entry in enumerate(self._maps):
-            if entry is None:
-                shares.append(torch.ones(len(points_m), device=points_m.device))
-                continue
-            eye, rotation, K, depth = entry
-            seen = ((points_m - eye[picture])[:, None] @ rotation[picture].transpose(1, 2))[:, 0]
-            z = seen[:, 2]
-            px = seen[:, :2] * (K[picture, 0, 0] / z)[:, None] + self._size / 2
-            on_map = (z > 0) & (px >= 0).all(1) & (px < self._size).all(1)
-            column, row = px.clamp(0, self._size - 1).to(torch.int64).unbind(1)
-            dark = on_map & (depth[picture, row, column] < z - _BIAS_M)
-            shares.append(1.0 - self._lights.shadow[picture, lamp] * dark.to(z.dtype))
-        return torch.stack(shares, 1)
+        """(P, 3) world points of pictures (P,), or (1,), to (P, L) shares of the lamps that reach them."""
+        return torch.stack([self.reached_from(lamp, points_m, picture) for lamp in range(len(self._maps))], 1)
+
+    def reached_from(self, lamp: int, points_m: Tensor, picture: Tensor) -> Tensor:
+        """(P,) share of one lamp."""
+        entry = self._maps[lamp]
+        if entry is None:
+            return torch.ones(len(points_m), device=points_m.device)
+        eye, rotation, K, depth = entry
+        seen = ((points_m - eye[picture])[:, None] @ rotation[picture].transpose(1, 2))[:, 0]
+        z = seen[:, 2]
+        px = seen[:, :2] * (K[picture, 0, 0] / z)[:, None] + self._size / 2
+        on_map = (z > 0) & (px >= 0).all(1) & (px < self._size).all(1)
+        column, row = px.clamp(0, self._size - 1).to(torch.int64).unbind(1)
+        dark = on_map & (depth[picture, row, column] < z - _BIAS_M)
+        return 1.0 - self._lights.shadow[picture, lamp] * dark.to(z.dtype)
 
 
 def _facing(direction: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.synth.shade import Lights, Shadows, lit
+from model.synth.shade import Lights, Shadows, lit, parts
 
 UP = torch.tensor([[0.0, 0, 1]])
 
@@ -18,14 +18,14 @@ def lamp(place: tuple[float, float, float], strength: float = 1.0) -> Lights:
 
 def test_a_surface_that_faces_the_lamp_gets_all_of_it_and_the_sky() -> None:
     one = torch.zeros(1, dtype=torch.int64)
-    light = lit(torch.full((1, 3), 0.5), torch.zeros(1, 3), UP, lamp((0, 0, 5)), one, torch.ones(1, 1))
+    light = lit(parts(torch.full((1, 3), 0.5), torch.zeros(1, 3), UP, lamp((0, 0, 5)), one), torch.ones(1, 1))
     assert light[0].tolist() == pytest.approx([0.5 * (0.4 + 2.0)] * 3)
 
 
 def test_slanting_light_counts_by_its_cosine_and_from_behind_not_at_all() -> None:
     one, white = torch.zeros(1, dtype=torch.int64), torch.ones(1, 3)
-    slanting = lit(white, torch.zeros(1, 3), UP, lamp((3, 0, 3)), one, torch.ones(1, 1))
-    behind = lit(white, torch.zeros(1, 3), -UP, lamp((0, 0, 5)), one, torch.ones(1, 1))
+    slanting = lit(parts(white, torch.zeros(1, 3), UP, lamp((3, 0, 3)), one), torch.ones(1, 1))
+    behind = lit(parts(white, torch.zeros(1, 3), -UP, lamp((0, 0, 5)), one), torch.ones(1, 1))
     assert slanting[0, 0].item() == pytest.approx(0.4 + 2.0 * 0.5**0.5)
     assert behind[0, 0].item() == pytest.approx(0.2)
 
