@@ -6,7 +6,7 @@ and another point of the lamp (the accumulation buffer of Haeberli and Akeley, S
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -115,7 +115,8 @@ class Film:
         return torch.cat([self.person.faces, *moved])
 
     @property
-    def _albedo(self) -> Tensor:
+    def albedo(self) -> Tensor:
+        """(V, 3) linear RGB of the person, then of the props."""
         return torch.cat([self.person.albedo, *(prop.albedo for prop in self.props)])
 
     @cached_property
@@ -182,14 +183,21 @@ class Film:
             missing = 1.0 - shadows.reached_from(lamp, plate.points_m[shaded], one)
             dark = missing.nonzero()[:, 0]
             picture[shaded[dark]] -= missing[dark, None] * plate.of_lamps[lamp, shaded[dark]]
-        sent = parts(found.interpolate(self._albedo), world, normal, self.lights, one)
+        sent = parts(found.interpolate(self.albedo), world, normal, self.lights, one)
         picture[found.pixel] = lit(sent, shadows.reached(world + 0.01 * normal, one))
         return picture
 
-    def frames(self) -> Iterator[NDArray[np.uint8]]:
-        """The finished footage, (H, W, 3) uint8 RGB."""
+    def empty_light(self) -> Array:
+        """(H, W, 3) linear light of the place without anybody."""
+        width, height = self.camera.size_px
+        whole = torch.stack([plate.light for plate in self._plates]).mean(0)
+        return np.asarray(whole.reshape(height, width, 3).numpy())
+
+    def frames(self, light: Callable[[Film, int], Array] | None = None) -> Iterator[NDArray[np.uint8]]:
+        """The finished footage, (H, W, 3) uint8 RGB; ``light`` is another renderer in place of :meth:`light`."""
         for frame in range(len(self.motion.local)):
-            yield self.developed(torch.from_numpy(self.light(frame)), frame)
+            drawn = light(self, frame) if light else self.light(frame)
+            yield self.developed(torch.from_numpy(drawn.astype(np.float32)), frame)
 
     def developed(self, light: Tensor, frame: int) -> NDArray[np.uint8]:
         """(H, W, 3) linear light of a frame to the picture that the camera makes of it."""
