@@ -52,6 +52,12 @@ class LandmarkRegressor:
             ) from error
         return cls(torch.from_numpy(index.astype(np.int64)), torch.from_numpy(weight.astype(np.float64)))
 
+    def joined(self, other: LandmarkRegressor) -> LandmarkRegressor:
+        """The rows of this one, then those of ``other``."""
+        return LandmarkRegressor(
+            torch.cat([self.vertex_index, other.vertex_index]), torch.cat([self.weight, other.weight])
+        )
+
     def positions(self, vertices: Tensor) -> Tensor:
         """(..., V, 3) vertices to (..., L, 3) landmarks."""
         return (vertices[..., self.vertex_index, :] * self.weight[..., None].to(vertices)).sum(-2)

@@ -48,6 +48,14 @@ class Kinematics(torch.nn.Module):
             self.register_buffer(f"_above_{depth}", position[parent] - first, persistent=False)
             first += len(levels[depth])
 
+    def rotations(self, local: Tensor) -> Tensor:
+        """(T, B, 3, 3) local rotations to rotations against the rest pose."""
+        levels = [local[:, :1]]
+        for depth in range(self._depth):
+            above = levels[-1][:, getattr(self, f"_above_{depth}")]
+            levels.append(above @ local[:, getattr(self, f"_bones_{depth}")])
+        return torch.cat(levels, 1)[:, self._to_bone_order]
+
     def forward(self, local: Tensor, heads: Tensor, translation: Tensor) -> tuple[Tensor, Tensor]:
         """Pose the tree.
 
