@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,17 +10,24 @@ import torch
 from numpy.typing import NDArray
 
 from amr_blender.contract.errors import PersonError
-from amr_blender.contract.job import Job, default_focal_px
+from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
 from amr_blender.contract.version import VERSION
 from model.body import AnnyBody
+from model.body.body_points import body_points
 from model.body.landmarks import LandmarkRegressor
 from model.detect.landmarks import Landmarks
 from model.paths import WEIGHTS
 from model.video import VideoInfo
 
 from .evidence import gather
+from .fit import Problem, Shared
+from .lens import LensPrior, unknown_lens
 from .pose_space import PoseSpace
+from .prior import FILE as PRIOR_FILE
+from .prior import PosePrior
+from .settings import FitSettings
+from .shape_space import GIVEN_HEIGHT_SIGMA_M, ShapeSpace
 from .sides import repair_sides
 from .solve import solve
 from .take_builder import build_take
@@ -52,12 +60,19 @@ def estimate(
         )
     sides = repair_sides(landmarks)
     landmarks = sides.landmarks
-    focal_px, focal_source = _focal(job, info)
+    lens, focal_source = _lens(job, info)
     width, height = landmarks.size_px
     body = body.cpu()
-    space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz"))
-    evidence = gather(landmarks, focal_px, (width / 2, height / 2))
-    solution = solve(space, evidence, job.actor_height_m, lambda done, total: report("fit", done, total))
+    space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
+    shapes = (
+        ShapeSpace(body, space)
+        if job.actor_height_m is None
+        else ShapeSpace(body, space, job.actor_height_m, GIVEN_HEIGHT_SIGMA_M)
+    )
+    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
+    evidence = gather(landmarks, lens.focal_px, (width / 2, height / 2))
+    solution = solve(problem, evidence, lambda done, total: report("fit", done, total))
+    evidence = evidence.at(solution.shared.focal_px)
     meta = {
         "amr_version": VERSION,
         "source": {
@@ -74,26 +89,41 @@ def estimate(
         "actor_height_m": round(float(solution.rest.height_m), 4),
         "height_source": "assumed" if job.actor_height_m is None else "given",
         "focal_source": focal_source,
+        "camera": _camera(solution.shared),
         "body": {"name": "Anny", "licence": "Apache-2.0, CC0-1.0"},
         **sides.meta(),
-        "warnings": _warnings(landmarks, sides.exchanged),
+        "warnings": _warnings(landmarks, sides.exchanged, solution.filled.numpy()),
     }
     return build_take(body, space, evidence, solution, landmarks, meta)
 
 
-def _focal(job: Job, info: VideoInfo) -> tuple[float, str]:
+def _lens(job: Job, info: VideoInfo) -> tuple[LensPrior, str]:
     if job.focal_px is not None:
-        return job.focal_px, "given"
+        return LensPrior(job.focal_px), "given"
     if info.focal_px is not None:
-        return info.focal_px, "metadata"
-    return default_focal_px(info.width, info.height), "assumed"
+        return LensPrior(info.focal_px), "metadata"
+    return unknown_lens(info.width, info.height), "estimated"
 
 
-def _warnings(landmarks: Landmarks, exchanged: NDArray[np.bool_]) -> list[dict[str, str]]:
+def _camera(shared: Shared) -> dict[str, float]:
+    """The lens, and in which range it lies in two of three cases."""
+    spread = math.exp(shared.focal_sigma)
+    return {
+        "focal_px": round(shared.focal_px, 1),
+        "focal_low_px": round(shared.focal_px / spread, 1),
+        "focal_high_px": round(shared.focal_px * spread, 1),
+    }
+
+
+def _warnings(landmarks: Landmarks, exchanged: NDArray[np.bool_], filled: NDArray[np.bool_]) -> list[dict[str, str]]:
     warnings = []
     missing = int((~landmarks.present).sum())
     if missing:
-        message = f"The person is not seen in {missing} of {len(landmarks.present)} frames; the pose there is made up."
+        bridged = int(filled.sum())
+        what = {0: "they are left empty", missing: "they are filled in from the frames around them"}.get(
+            bridged, f"{bridged} are filled in from the frames around them, the others left empty"
+        )
+        message = f"The person is not seen in {missing} of {len(landmarks.present)} frames; {what}."
         warnings.append({"code": "person-missing-frames", "message": message})
     repaired = landmarks.frames[exchanged.any(1)]
     if len(repaired):

@@ -30,8 +30,10 @@ class Evidence:
     """(T, L, 2): x/z and y/z of the viewing ray."""
     confidence: Tensor
     """(T, L) in 0..1."""
+    world_m: Tensor
+    """(T, L, 3): BlazePose's 3D about the mid-hip, as if the camera looked straight at the person."""
     relative_m: Tensor
-    """(T, L, 3): BlazePose's 3D about the mid-hip, turned into the camera's axes."""
+    """(T, L, 3): the same, turned into the camera's axes."""
     direction: Tensor
     """(T, 3): unit vector of the viewing ray through the hips."""
     per_metre: Tensor
@@ -44,6 +46,10 @@ class Evidence:
         """The evidence of a stretch of frames."""
         kept = ("focal_px", "center_px")
         return Evidence(**{k: v if k in kept else v[frames] for k, v in vars(self).items()})
+
+    def at(self, focal_px: float) -> Evidence:
+        """The same landmarks seen through another lens."""
+        return _through(self.time_s, self.present, self.px, self.confidence, self.world_m, focal_px, self.center_px)
 
 
 def ray_rotation(rays: Tensor) -> Tensor:
@@ -71,12 +77,18 @@ def gather(landmarks: Landmarks, focal_px: float, center_px: tuple[float, float]
 
     px = torch.where(mask, tensor(landmarks.px), 0.0)
     world = torch.where(mask, tensor(landmarks.world_m), 0.0)
+    world = world - (world[:, LEFT_HIP] + world[:, RIGHT_HIP])[:, None] / 2
     confidence = torch.where(mask[..., 0], tensor(landmarks.visibility), 0.0).clamp(0.0, 1.0)
     center = torch.tensor(center_px, dtype=torch.float64)
+    return _through(torch.from_numpy(landmarks.time_s), present, px, confidence, world, focal_px, center)
+
+
+def _through(
+    time_s: Tensor, present: Tensor, px: Tensor, confidence: Tensor, world: Tensor, focal_px: float, center: Tensor
+) -> Evidence:
+    """What depends on the lens: rays, and with them the axes of BlazePose's 3D and the size of a metre."""
     rays = (px - center) / focal_px
-    hips = (rays[:, LEFT_HIP] + rays[:, RIGHT_HIP]) / 2
-    world = world - (world[:, LEFT_HIP] + world[:, RIGHT_HIP])[:, None] / 2
-    turn = ray_rotation(hips)
+    turn = ray_rotation((rays[:, LEFT_HIP] + rays[:, RIGHT_HIP]) / 2)
     relative = torch.einsum("tij,tlj->tli", turn, world)
     weight = confidence[..., None] + 1e-9
     flat, seen = world[..., :2], rays
@@ -84,15 +96,5 @@ def gather(landmarks: Landmarks, focal_px: float, center_px: tuple[float, float]
     seen = seen - (weight * seen).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
     spread = (weight * flat * flat).sum((1, 2)).clamp(min=1e-9)
     per_metre = ((weight * flat * seen).sum((1, 2)) / spread).clamp(min=1e-4)
-    return Evidence(
-        torch.from_numpy(landmarks.time_s),
-        present,
-        px,
-        rays,
-        confidence,
-        relative,
-        turn[:, :, 2],
-        per_metre,
-        focal_px,
-        center,
-    )
+    direction = turn[:, :, 2]
+    return Evidence(time_s, present, px, rays, confidence, world, relative, direction, per_metre, focal_px, center)

@@ -6,6 +6,7 @@ Q joint angles (radians).  Several bones may share one angle (the spine bends as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,27 @@ from model.body.landmarks import Attachment, LandmarkRegressor, Skeleton
 from .rotation import left_jacobian, matrix_from_rotvec
 
 POSITION, ORIENTATION, FIRST_ANGLE = slice(0, 3), slice(3, 6), 6
+
+
+@dataclass(frozen=True)
+class Pose:
+    """T frames in the camera's space: ``position`` (T, 3) metres, ``orientation`` (T, 3, 3), ``angles`` (T, Q)."""
+
+    position: Tensor
+    orientation: Tensor
+    angles: Tensor
+
+    def part(self, frames: slice) -> Pose:
+        """The pose in a stretch of frames."""
+        return Pose(self.position[frames], self.orientation[frames], self.angles[frames])
+
+    def moved(self, step: Tensor) -> Pose:
+        """The pose after a Gauss-Newton step (T, P)."""
+        return Pose(
+            self.position + step[:, POSITION],
+            matrix_from_rotvec(step[:, ORIENTATION]) @ self.orientation,
+            self.angles + step[:, FIRST_ANGLE:],
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +171,27 @@ class PoseSpace:
         local[:, self.skeleton.bones] = moving
         local[:, 0] = orientation
         return local
+
+    def changes(
+        self, attachments: Sequence[Attachment], base: Attachment, orientation: Tensor, angles: Tensor
+    ) -> Tensor:
+        """(T, L, 3, Z): how much further the landmarks of Z other people, in the same pose, are than those of ``base``.
+
+        Linear in the arms and in the bones' lengths, so that one product over all bones does for all of them.
+        """
+        local = torch.cat([orientation[:, None], matrix_from_rotvec(self.rotvecs(angles))[:, 1:]], 1)
+        rotations = self.skeleton.kinematics.rotations(local)
+        parents = self._parents.clamp(min=0)
+        weight = base.shares @ self.skeleton.below
+        arms = torch.stack([a.arms_m for a in attachments]) - base.arms_m
+        heads = torch.stack([a.heads_m for a in attachments]) - base.heads_m
+        offsets = heads - heads[:, parents]
+        carried = weight[None, :, :, None] * offsets[:, None]  # (Z, L, S, 3), turned by the parent
+        arms = arms.index_add(2, parents, carried)
+        frames, bones = rotations.shape[:2]
+        flat = rotations.transpose(1, 2).reshape(frames * 3, bones * 3)
+        out = flat @ arms.permute(2, 3, 1, 0).reshape(bones * 3, -1)
+        return out.reshape(frames, 3, arms.shape[1], arms.shape[0]).transpose(1, 2)
 
     def landmarks(
         self, attachment: Attachment, position: Tensor, orientation: Tensor, angles: Tensor, jacobian: bool = False

@@ -72,6 +72,10 @@ class ShapeSpace:
         low[0] = 0.0
         return values.clamp(low, torch.ones_like(values))
 
+    def attachment(self, values: Tensor) -> Attachment:
+        """Where the fit's points are on the person of these values."""
+        return self._watch(values)[0]
+
     def at(self, values: Tensor) -> ShapeState:
         """Linearise the person and the prior at ``values`` (Z,)."""
         attachment, height = self._watch(values)

@@ -11,12 +11,19 @@ from torch import Tensor
 
 from model.body.anny import RestBody
 
+from .confidence import landmark_sigma_m
+from .contacts import contact_probability, flight_probability
 from .evidence import STATURE_M, Evidence
-from .fit import CONTACT_LANDMARKS, FitSettings, Footing, Pose, TemporalFit
-from .pose_space import PoseSpace
-from .shape_space import GIVEN_HEIGHT_SIGMA_M, ShapeSpace
-from .windows import clearest, hold, solve_in_windows, windows
-from .world import Ground, contact_probability, find_ground
+from .fit import Problem, Shared, TemporalFit
+from .grounding import lifted
+from .pose_space import Pose
+from .support_terms import Footing
+from .windows import clearest, hold, joined, solve_in_windows, windows
+from .world import Ground, body_up, find_ground
+
+UNKNOWN_M = 1.0
+ROUNDS = 4
+"""How often contacts and ground are judged anew while the feet are held."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,19 @@ class Solution:
     """A person over T frames, camera space."""
 
     pose: Pose
+    filled: Tensor
+    """(T,) not seen, but bridged from both sides."""
     points_m: Tensor
-    """(T, L, 3) landmarks."""
+    """(T, N, 3) landmarks, then the body's other points."""
+    sigma_m: Tensor
+    """(T, L) standard deviations of the landmarks about the hips, as the fit's equations have them."""
     residual: Tensor
     """(T, L) reprojection error in statures."""
     rest: RestBody
     shape: Tensor
     """(P,) of the body model."""
-    ground: Ground
-    contacts: Tensor
-    """(T, 4) of heels and toes."""
+    shared: Shared
+    footing: Footing
 
 
 @contextmanager
@@ -47,107 +57,122 @@ def single_threaded() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def solve(
-    space: PoseSpace,
-    evidence: Evidence,
-    actor_height_m: float | None,
-    report: Callable[[int, int], None],
-    settings: FitSettings | None = None,
-) -> Solution:
-    """Fit shape and poses, find the ground, then hold the feet on it.
+def solve(problem: Problem, evidence: Evidence, report: Callable[[int, int], None]) -> Solution:
+    """Fit shape, lens and poses, find the ground, then hold on it what rests.
 
     Args:
-        space: degrees of freedom. evidence: landmarks of T frames, in some of which the person is seen.
-        actor_height_m: standing height, None for unknown.
+        problem: degrees of freedom and priors. evidence: landmarks of T frames, in some of which the person is seen.
         report: (done, total) in steps of the solver.
     """
     with single_threaded():
-        shapes = (
-            ShapeSpace(space.body, space, actor_height_m, GIVEN_HEIGHT_SIGMA_M)
-            if actor_height_m is not None
-            else ShapeSpace(space.body, space)
-        )
-        clip = _Clip(space, shapes, evidence, settings or FitSettings(), report)
-        pose, shape = clip.free()
-        rest = shapes.rest(shape)
-        attachment, clearance_m = space.attach(rest), _clearance(space, rest)
-        points, _ = space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
-        # Contacts are judged on feet that nothing has pulled down yet, or they would confirm themselves.
-        seen = (points, evidence.time_s, evidence.present)
-        fps = _rate(evidence.time_s)
-        contacts = contact_probability(*seen, None, clearance_m)
-        ground = find_ground(points, contacts, evidence.present, fps, clearance_m)
-        contacts = contact_probability(*seen, ground, clearance_m)
-        pose = clip.held(pose, shape, Footing(contacts, ground.up, ground.height_m, clearance_m))
-        points, _ = space.landmarks(attachment, pose.position, pose.orientation, pose.angles)
-        ground = find_ground(points, contacts, evidence.present, fps, clearance_m)
-        residual = (points[..., :2] / points[..., 2:].clamp(min=0.05) - evidence.rays).norm(dim=-1)
-        residual = residual / (evidence.per_metre * STATURE_M)[:, None]
-        return Solution(pose, points, residual, rest, shapes.shape(shape), ground, contacts)
+        clip = _Clip(problem, evidence, report)
+        if len(windows(len(evidence.time_s))) == 1:
+            clip.fit_whole()
+        else:
+            clip.fit_in_windows()
+        return clip.solution()
 
 
 class _Clip:
-    """The fits of one clip, stretch by stretch, and how far they are."""
+    """One clip, stretch by stretch, and how far its fits are."""
 
-    def __init__(
-        self,
-        space: PoseSpace,
-        shapes: ShapeSpace,
-        evidence: Evidence,
-        settings: FitSettings,
-        report: Callable[[int, int], None],
-    ) -> None:
-        self._space, self._shapes, self._evidence, self._settings = space, shapes, evidence, settings
-        self._report, self._finished = report, 0
+    def __init__(self, problem: Problem, evidence: Evidence, report: Callable[[int, int], None]) -> None:
+        self._problem, self._evidence, self._report = problem, evidence, report
+        self._steps = problem.settings.iterations
         stretches = len(windows(len(evidence.time_s)))
-        self._long = stretches > 1
-        self._fits = 2 * stretches + self._long
+        self._fits, self._finished = 2.0 * stretches + (2.0 if stretches > 1 else 0.0), 0.0
+        self._shared = Shared(problem.shapes.start, problem.lens.focal_px, problem.lens.sigma)
+        self._fps = 1.0 / float(evidence.time_s.diff().median()) if len(evidence.time_s) > 1 else 1.0
 
-    def free(self) -> tuple[Pose, Tensor]:
-        """Poses that nothing but the landmarks holds, and the shape, from where the person is seen best."""
-        best = self._fit(clearest(self._evidence))
-        pose, shape = self._run(best, best.start(self._shapes.start), self._shapes.start, fit_shape=True)
-        if not self._long:
-            return pose, shape
+    def fit_whole(self) -> None:
+        """Everything at once."""
+        self._pose, self._footing = self._stretch(slice(0, len(self._evidence.time_s)))
 
-        def solve_stretch(part: slice) -> Pose:
+    def fit_in_windows(self) -> None:
+        """Shape and lens from where the person is seen best, the ground from the whole clip, poses by stretches."""
+        self._stretch(clearest(self._evidence))
+
+        def free(part: slice) -> Pose:
             fit = self._fit(part)
-            return self._run(fit, fit.start(shape), shape)[0]
+            return self._run(fit, fit.start(self._shared), self._steps, free=False)
 
-        return solve_in_windows(self._evidence, solve_stretch), shape
+        pose = solve_in_windows(self._evidence, free)
+        still = self._points(pose)
+        footing = self._find_footing(still, still, self._evidence)
 
-    def held(self, pose: Pose, shape: Tensor, footing: Footing) -> Pose:
-        """Poses, begun at ``pose``, whose feet rest where ``footing`` says."""
+        def held(part: slice) -> Pose:
+            return self._run(self._fit(part, footing.part(part)), pose.part(part), self._steps, free=False)
 
-        def solve_stretch(part: slice) -> Pose:
-            return self._run(self._fit(part, footing.part(part)), pose.part(part), shape)[0]
+        self._pose = solve_in_windows(self._evidence, held)
+        ground = Ground(footing.up, footing.height_m)
+        self._footing = self._rests(self._points(self._pose), still, self._evidence, ground)
 
-        return hold(solve_in_windows(self._evidence, solve_stretch), self._evidence)
+    def solution(self) -> Solution:
+        """What was found; nothing sinks, and long gaps are still."""
+        shared, shapes = self._shared, self._problem.shapes
+        sigma = joined(self._evidence, self._sigma_m)
+        rest = shapes.rest(shared.shape)
+        pose, filled = hold(self._pose, self._evidence)
+        pose = lifted(self._problem.space, rest, pose, self._footing, self._evidence.time_s)
+        points, evidence = self._points(pose), self._evidence.at(shared.focal_px)
+        seen = points[:, : evidence.rays.shape[1]]
+        residual = (seen[..., :2] / seen[..., 2:].clamp(min=0.05) - evidence.rays).norm(dim=-1)
+        residual = residual / (evidence.per_metre * STATURE_M)[:, None]
+        shape = shapes.shape(shared.shape)
+        return Solution(pose, filled, points, sigma, residual, rest, shape, shared, self._footing)
+
+    def _sigma_m(self, part: slice) -> Tensor:
+        """(t, L) of a stretch; where nobody is seen nothing is known."""
+        if not bool(self._evidence.present[part].any()):
+            return torch.full(self._evidence.rays[part].shape[:2], UNKNOWN_M, dtype=torch.float64)
+        return landmark_sigma_m(self._fit(part, self._footing.part(part)), self._pose.part(part), self._shared)
+
+    def _stretch(self, part: slice) -> tuple[Pose, Footing]:
+        """Shape, lens and a stretch's poses: held by nothing, then alternately with what its contacts say."""
+        fit, evidence = self._fit(part), self._evidence.part(part)
+        pose = self._run(fit, fit.start(self._shared), self._steps)
+        still = self._points(pose)
+        footing = self._find_footing(still, still, evidence)
+        for _ in range(ROUNDS):
+            pose = self._round(self._fit(part, footing), pose)
+            footing = self._find_footing(self._points(pose), still, evidence, footing.up)
+        return pose, footing
+
+    def _find_footing(self, points: Tensor, still: Tensor, evidence: Evidence, up: Tensor | None = None) -> Footing:
+        """Ground and contacts from each other, beginning with ``up`` or, without it, with the body's own."""
+        start = body_up(points, evidence.present) if up is None else up
+        ground: Ground | None = None
+        for _ in range(2):
+            up = ground.up if ground else start
+            height_m = ground.height_m if ground else None
+            _, grounded = contact_probability(points, still, evidence.time_s, evidence.present, up, height_m)
+            ground = find_ground(points, grounded, evidence.present, self._fps, up)
+        assert ground is not None
+        return self._rests(points, still, evidence, ground)
+
+    def _rests(self, points: Tensor, still: Tensor, evidence: Evidence, ground: Ground) -> Footing:
+        """What rests on a known ground."""
+        up, height_m = ground.up, ground.height_m
+        contacts, grounded = contact_probability(points, still, evidence.time_s, evidence.present, up, height_m)
+        flight = flight_probability(points, contacts, up, height_m) * evidence.present
+        return Footing(contacts, grounded, flight, up, height_m)
+
+    def _points(self, pose: Pose) -> Tensor:
+        attachment = self._problem.shapes.attachment(self._shared.shape)
+        return self._problem.space.landmarks(attachment, pose.position, pose.orientation, pose.angles)[0]
 
     def _fit(self, part: slice, footing: Footing | None = None) -> TemporalFit:
-        return TemporalFit(self._space, self._shapes, self._evidence.part(part), self._settings, footing)
+        return TemporalFit(self._problem, self._evidence.part(part), footing)
 
-    def _run(self, fit: TemporalFit, pose: Pose, shape: Tensor, fit_shape: bool = False) -> tuple[Pose, Tensor]:
-        steps = self._settings.iterations
-        total = self._fits * steps
+    def _round(self, fit: TemporalFit, pose: Pose, free: bool = True) -> Pose:
+        return self._run(fit, pose, self._steps // ROUNDS, free, 1.0 / ROUNDS)
+
+    def _run(self, fit: TemporalFit, pose: Pose, steps: int, free: bool = True, share: float = 1.0) -> Pose:
+        total = round(self._fits * self._steps)
 
         def tell(step: int) -> None:
-            self._report(min(self._finished * steps + step, total), total)
+            self._report(min(round(self._finished * self._steps) + step, total), total)
 
-        result = fit.run(pose, shape, tell, fit_shape)
-        self._finished += 1
-        return result
-
-
-def _clearance(space: PoseSpace, rest: RestBody) -> Tensor:
-    """(4,) heights of the contact landmarks above the soles in the rest pose."""
-    attachment = space.attach(rest)
-    still = torch.eye(3, dtype=torch.float64)[None]
-    zero = torch.zeros((1, len(space.names)), dtype=torch.float64)
-    points, _ = space.landmarks(attachment, rest.heads_m.double().cpu()[:1], still, zero)
-    return points[0, list(CONTACT_LANDMARKS), 2] - float(rest.vertices_m[:, 2].min())
-
-
-def _rate(time_s: Tensor) -> float:
-    """Median frame rate."""
-    return 1.0 / float(time_s.diff().median()) if len(time_s) > 1 else 1.0
+        pose, self._shared = fit.run(pose, self._shared, steps, tell, free)
+        self._finished += share
+        return pose

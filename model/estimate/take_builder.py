@@ -6,24 +6,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from amr_blender.contract.take import JOINT12_NAMES, Take
 from model.body.anny import AnnyBody
+from model.body.body_points import CONTACT_NAMES
 from model.body.landmarks import LANDMARK_NAMES
 from model.body.rig import build_rig, rig_arrays
-from model.body.skinning import skin
 from model.detect.landmarks import Landmarks
 
+from .confidence import confidence
 from .evidence import Evidence
 from .pose_space import PoseSpace
 from .solve import Solution
-from .world import camera_to_world
+from .world import Ground, camera_to_world
 
 JOINT12_LANDMARKS = tuple(LANDMARK_NAMES.index(name) for name in JOINT12_NAMES)
-CONTACT_NAMES = ("heel.L", "heel.R", "toe.L", "toe.R")
-_SOLE_M = 0.025
-"""Vertices within this height over the lowest one, in the rest pose, are soles."""
 _BLOCK = 256
 """Frames at a time where all bones are posed; bounds the memory."""
 
@@ -40,8 +37,8 @@ def build_take(
     """
     rig, pose, present = build_rig(body, solution.rest), solution.pose, evidence.present
     first = int(torch.nonzero(present)[0, 0])
-    matrix = camera_to_world(solution.ground, pose.position[first], -pose.orientation[first, :, 1])
-    matrix[2, 3] -= _sole_height(body, space, solution, matrix)
+    ground = Ground(solution.footing.up, solution.footing.height_m)
+    matrix = camera_to_world(ground, pose.position[first], -pose.orientation[first, :, 1])
     to_world = matrix[:3, :3]
     orientation = to_world @ pose.orientation
     rotations = np.concatenate(
@@ -51,18 +48,19 @@ def build_take(
         ]
     )
     frames = len(landmarks.frames)
-    hidden = ~landmarks.present
+    filled = solution.filled.numpy()
     joints = solution.points_m[:, JOINT12_LANDMARKS].numpy().astype(np.float32)
-    joints[hidden] = np.nan
-    certain = (evidence.confidence / (1 + (solution.residual / 0.03) ** 2))[:, JOINT12_LANDMARKS].numpy()
+    joints[~landmarks.present & ~filled] = np.nan
+    certain = confidence(solution.sigma_m[:, JOINT12_LANDMARKS]).numpy()
     pixels = landmarks.px.astype(np.float32)
-    pixels[hidden] = np.nan
+    pixels[~landmarks.present] = np.nan
     center = evidence.center_px.tolist()
     return Take(
         meta=meta,
         frames=landmarks.frames.astype(np.int32),
         time_s=landmarks.time_s.astype(np.float64),
         present=landmarks.present.astype(bool),
+        filled=filled,
         **rig_arrays(body, rig),
         shape_names=np.array(body.shape_names),
         shape_values=solution.shape.numpy().astype(np.float32),
@@ -75,7 +73,7 @@ def build_take(
         joints12_cam_m=joints,
         joint_confidence=certain.astype(np.float32),
         contact_names=np.array(CONTACT_NAMES),
-        contacts=solution.contacts.numpy().astype(np.float32),
+        contacts=solution.footing.contacts.numpy().astype(np.float32),
     )
 
 
@@ -89,20 +87,3 @@ def _continuous_blocks(rotations: np.ndarray) -> np.ndarray:
         flipped = (rotations[start] * rotations[start - 1]).sum(-1) < 0
         rotations[start:, flipped] *= -1
     return rotations
-
-
-def _sole_height(body: AnnyBody, space: PoseSpace, solution: Solution, camera_matrix: Tensor) -> float:
-    """Median height (m) of the lowest sole vertex in the frames in which a foot rests."""
-    vertices = solution.rest.vertices_m.double().cpu()
-    soles = torch.nonzero(vertices[:, 2] < vertices[:, 2].min() + _SOLE_M)[:, 0]
-    weights = body.skin_weights_dense.double().cpu()[soles]
-    heads = solution.rest.heads_m.double().cpu()
-    up, pose = camera_matrix[2], solution.pose
-    lowest = []
-    for s in _blocks(len(pose.angles)):
-        local = space.local_rotations(pose.orientation[s], pose.angles[s])
-        rotations, posed = body.kinematics.double()(local, heads, pose.position[s])
-        lowest.append((skin(vertices[soles], heads, weights, rotations, posed) @ up[:3] + up[3]).amin(1))
-    heights = torch.cat(lowest)
-    resting = solution.contacts.amax(1) > 0.5
-    return float(heights[resting].median() if bool(resting.any()) else heights.quantile(0.05))

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from .evidence import Evidence
-from .fit import Pose
+from .pose_space import Pose
 from .rotation import matrix_from_rotvec, rotvec_from_matrix
 
 WINDOW, OVERLAP = 600, 60
@@ -54,8 +55,26 @@ def solve_in_windows(evidence: Evidence, solve: Callable[[slice], Pose]) -> Pose
     return pose
 
 
-def hold(pose: Pose, evidence: Evidence) -> Pose:
-    """Where nobody was seen for longer than ``HOLD_S``, the pose of the nearest frame in which the person was."""
+def joined(evidence: Evidence, make: Callable[[slice], Tensor]) -> Tensor:
+    """(T, ...) values made stretch by stretch: each stretch's own up to the middle of what it shares with the next."""
+    out: Tensor | None = None
+    for part in windows(len(evidence.time_s)):
+        values = make(part)
+        if out is None:
+            out = values
+            continue
+        shared = len(out) - part.start
+        out = torch.cat([out[: len(out) - shared // 2], values[shared - shared // 2 :]])
+    assert out is not None
+    return out
+
+
+def hold(pose: Pose, evidence: Evidence) -> tuple[Pose, Tensor]:
+    """Where nobody was seen for longer than ``HOLD_S``, the pose of the nearest frame in which the person was.
+
+    Returns:
+        The pose, and (T,) in which frames it is bridged: nobody was seen, but shortly before and after.
+    """
     seen = torch.nonzero(evidence.present)[:, 0]
     after = torch.searchsorted(seen, torch.arange(len(evidence.present))).clamp(max=len(seen) - 1)
     before = (after - 1).clamp(min=0)
@@ -66,7 +85,7 @@ def hold(pose: Pose, evidence: Evidence) -> Pose:
     inside = (seen[before] <= torch.arange(len(time_s))) & (torch.arange(len(time_s)) <= seen[after])
     own = evidence.present | (inside & (gap_s <= HOLD_S))
     index = torch.where(own, torch.arange(len(time_s)), nearest)
-    return Pose(pose.position[index], pose.orientation[index], pose.angles[index])
+    return Pose(pose.position[index], pose.orientation[index], pose.angles[index]), own & ~evidence.present
 
 
 def _repeated(pose: Pose, frame: int, count: int) -> Pose:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .evidence import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
-from .fit import CONTACT_LANDMARKS
+from model.body.body_points import FEET
 
-CAMERA_UP_SIGMA = 0.35
-"""rad; how far cameras are tilted, before anything is seen."""
-BALANCE_SIGMA = 0.12
-"""rad; how well the body's balance over its feet tells the vertical."""
-STILL_M_S, LOW_M = 0.35, 0.05
-"""Speed and height above the ground at which a foot hardly rests any more."""
+from .evidence import LEFT_SHOULDER, RIGHT_SHOULDER
+from .support_terms import CONTACT_POINTS, MASS_SHARES, pressure_shares, tangents
+
+PITCH_SIGMA, ROLL_SIGMA, ROLL_REACH = 0.4, 0.06, 2.0
+"""rad; how far cameras look down or up, and how far they are tilted sideways, before anything is seen; a camera that is
+tilted by more sigmas than the reach may be tilted by any angle."""
+BALANCE_SIGMA = (0.06, 0.12)
+"""rad; how well the body's balance over what carries it tells the vertical: across the picture, and in depth."""
 GROUND_POINT_SIGMA_M = 0.05
 POINTS_PER_SECOND = 2.0
 """How many independent footholds a second of contact is worth."""
@@ -35,7 +36,7 @@ class Ground:
 
 def body_up(points_m: Tensor, present: Tensor) -> Tensor:
     """(3,) robust mean direction from the feet to the shoulders, camera space: up, for whoever is mostly upright."""
-    feet = points_m[:, list(CONTACT_LANDMARKS)].mean(1)
+    feet = points_m[:, CONTACT_POINTS][:, :FEET].mean(1)
     axis = points_m[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1) - feet
     axis = axis[present] / axis[present].norm(dim=-1, keepdim=True).clamp(min=1e-6)
     up = axis.new_tensor([0.0, -1.0, 0.0])
@@ -46,84 +47,47 @@ def body_up(points_m: Tensor, present: Tensor) -> Tensor:
     return up
 
 
-def contact_probability(
-    points_m: Tensor, time_s: Tensor, present: Tensor, ground: Ground | None, clearance_m: Tensor
-) -> Tensor:
-    """(T, 4) probability that heels and toes (``CONTACT_LANDMARKS``) rest on the ground.
+def find_ground(points_m: Tensor, grounded: Tensor, present: Tensor, fps: float, start: Tensor | None = None) -> Ground:
+    """Up and ground from the fit's points and what rests on the ground.
 
-    A resting foot is still; motion along the viewing ray is left out, for one camera hardly sees it.  It is low as
-    well: near a known ground, or else no higher than the lowest foot of its frame.
+    Three things tell the vertical: cameras are held nearly level; who stands is balanced over what carries; and
+    footholds that lie apart lie on one plane.
 
     Args:
-        points_m: (T, 33, 3). time_s: (T,). present: (T,). clearance_m: (4,) the landmarks' heights above the soles.
+        points_m: (T, L + C + B, 3). grounded: (T, C). present: (T,). start: (3,) up to begin with.
     """
-    feet = points_m[:, list(CONTACT_LANDMARKS)]
-    if len(feet) < 2:
-        speed = torch.zeros(feet.shape[:2], dtype=feet.dtype)
-    else:
-        velocity = torch.gradient(feet, spacing=(time_s,), dim=0)[0]
-        ray = feet / feet.norm(dim=-1, keepdim=True)
-        speed = (velocity - (velocity * ray).sum(-1, keepdim=True) * ray).norm(dim=-1)
-    still = torch.exp(-((speed / STILL_M_S) ** 2))
-    if ground is None:
-        soles = feet @ body_up(points_m, present) - clearance_m
-        height = soles - soles.amin(1, keepdim=True)
-    else:
-        height = ground.above_m(feet) - clearance_m
-    low = torch.exp(-(((height - 0.01).clamp(min=0) / LOW_M) ** 2))
-    return still * low * present[:, None]
-
-
-def find_ground(points_m: Tensor, contacts: Tensor, present: Tensor, fps: float, clearance_m: Tensor) -> Ground:
-    """Up and ground from the fitted landmarks (T, 33, 3), contacts (T, 4) and the landmarks' heights over soles (4,).
-
-    The body of someone who stands is over their feet: the mean direction from the feet that carry to the middle of
-    the body is up.  Footholds that lie apart correct it: they lie on one plane.
-    """
-    feet = points_m[:, list(CONTACT_LANDMARKS)]
-    weight = contacts * present[:, None]
-    middle = points_m[:, [LEFT_HIP, RIGHT_HIP, LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1)
+    resting, weight = points_m[:, CONTACT_POINTS], grounded * present[:, None]
     carried = weight.sum(1)
-    support = (weight[..., None] * feet).sum(1) / carried.clamp(min=1e-6)[:, None]
-    lean = middle - support
+    support = (pressure_shares(weight)[..., None] * resting).sum(1)
+    lean = torch.einsum("l,tld->td", MASS_SHARES, points_m) - support
     lean = lean / lean.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    prior = torch.tensor([0.0, -1.0, 0.0], dtype=points_m.dtype)
-    up = body_up(points_m, present)
-    strength = float(carried.clamp(max=1).sum()) / max(fps, 1.0)  # seconds of standing
-    for _ in range(10):  # robust mean of directions, with the camera's usual up as one more vote
-        off = torch.linalg.cross(lean, up.expand_as(lean)).norm(dim=-1)
-        votes = carried.clamp(max=1) / (1 + (off / 0.25) ** 2)
-        balance = (votes[:, None] * lean).sum(0) / votes.sum().clamp(min=1e-6)
-        trust = min(1.0, 2 * strength) / BALANCE_SIGMA**2
-        up = balance * trust + prior * CAMERA_UP_SIGMA**-2
-        up = up / up.norm()
-    up = _level(feet, weight, up, trust + CAMERA_UP_SIGMA**-2, fps)
-    soles = feet @ up - clearance_m
-    heights = soles[weight > 0.5]
-    if len(heights) == 0:  # never still: the lowest that the feet come
-        heights = soles[present].amin(1)
-    return Ground(up, float(heights.median()))
-
-
-def _level(feet: Tensor, weight: Tensor, up: Tensor, precision: float, fps: float) -> Tensor:
-    """Tilt ``up`` so that footholds lie on one plane, against its own precision (1/rad^2)."""
+    up = body_up(points_m, present) if start is None else start
+    seconds = float(carried.clamp(max=1).sum()) / max(fps, 1.0)
+    trust = min(1.0, 2 * seconds) * torch.tensor(BALANCE_SIGMA, dtype=points_m.dtype) ** -2
     share = (weight / GROUND_POINT_SIGMA_M**2 * POINTS_PER_SECOND / max(fps, 1.0)).flatten()
-    points = feet.reshape(-1, 3)
-    start = up
-    for _ in range(5):
-        center = (share[:, None] * points).sum(0) / share.sum().clamp(min=1e-9)
-        spread = points - center
-        first = torch.linalg.cross(up, torch.tensor([0.0, 0.0, 1.0], dtype=up.dtype))
-        first = first / first.norm().clamp(min=1e-9)
-        tangent = torch.stack([first, torch.linalg.cross(up, first)])  # (2, 3)
-        rows = spread @ tangent.T
-        height = spread @ up
+    feet = resting.reshape(-1, 3)
+    for _ in range(6):
+        level = tangents(up)
+        across = lean @ level.T
+        votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / 0.25) ** 2)
+        votes = votes / votes.sum().clamp(min=1e-6)
+        doubt = 1 + (float(up[0]) / (ROLL_REACH * ROLL_SIGMA)) ** 2
+        camera = torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=points_m.dtype)
+        center = (share[:, None] * feet).sum(0) / share.sum().clamp(min=1e-9)
+        spread = feet - center
+        rows, height = spread @ level.T, spread @ up
         robust = share / (1 + (height / (2 * GROUND_POINT_SIGMA_M)) ** 2)
-        matrix = (robust[:, None] * rows).T @ rows + precision * torch.eye(2, dtype=up.dtype)
-        target = -(robust[:, None] * rows).T @ height + precision * (tangent @ (start - up))
-        up = up + torch.linalg.solve(matrix, target) @ tangent
+        matrix = (robust[:, None] * rows).T @ rows
+        target = -(robust[:, None] * rows).T @ height
+        matrix = matrix + torch.diag(votes.sum() * trust) + (level * camera) @ level.T
+        target = target + trust * (votes[:, None] * across).sum(0) - level @ (camera * up)
+        step = torch.linalg.solve(matrix, target).clamp(-0.3, 0.3)
+        up = up + step @ level
         up = up / up.norm()
-    return up
+    heights = (resting @ up)[weight > 0.5]
+    if len(heights) == 0:  # never still: the lowest that the feet come
+        heights = (resting[:, :FEET] @ up)[present].amin(1)
+    return Ground(up, float(heights.median()))
 
 
 def camera_to_world(ground: Ground, hips_cam_m: Tensor, forward_cam: Tensor) -> Tensor:

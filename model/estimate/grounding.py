@@ -1,0 +1,50 @@
+"""The last word on the ground: no part of the body's skin may be under it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.body.anny import RestBody
+from model.body.skinning import skin
+
+from .pose_space import Pose, PoseSpace
+from .support_terms import Footing
+
+TOLERANCE_M = 0.004
+"""Skin gives way that much."""
+SPREAD_S = 0.08
+"""A lift begins and ends this softly."""
+_EVERY = 12  # of the skin's vertices are looked at, and all of the soles
+_SOLE_M = 0.025
+_BLOCK = 256
+
+
+def lifted(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, time_s: Tensor) -> Pose:
+    """The pose, raised softly around every moment in which something is under the ground."""
+    under = (-lowest_m(space, rest, pose, footing) - TOLERANCE_M).clamp(min=0)
+    if not bool(under.any()):
+        return pose
+    apart = time_s[:, None] - time_s[None]
+    # A running maximum keeps the lift whole where it is needed, the mean over the same span makes it soft.
+    most = torch.where(apart.abs() <= SPREAD_S, under[None], 0.0).amax(1)
+    weight = torch.exp(-0.5 * (apart / (0.5 * SPREAD_S)) ** 2) * (apart.abs() <= SPREAD_S)
+    lift = torch.maximum((weight @ most) / weight.sum(1), under)
+    return Pose(pose.position + lift[:, None] * footing.up, pose.orientation, pose.angles)
+
+
+def lowest_m(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing) -> Tensor:
+    """(T,) height (m) of the skin's lowest vertex above the ground."""
+    body, vertices = space.body, rest.vertices_m.double().cpu()
+    near = vertices[:, 2] < vertices[:, 2].min() + _SOLE_M
+    near[::_EVERY] = True
+    chosen = torch.nonzero(near)[:, 0]
+    weights, heads = body.skin_weights_dense.double().cpu()[chosen], rest.heads_m.double().cpu()
+    kinematics = body.kinematics.double()
+    out = []
+    for start in range(0, len(pose.position), _BLOCK):
+        part = pose.part(slice(start, start + _BLOCK))
+        local = space.local_rotations(part.orientation, part.angles)
+        rotations, posed = kinematics(local, heads, part.position)
+        out.append(footing.above_m(skin(vertices[chosen], heads, weights, rotations, posed)).amin(1))
+    return torch.cat(out)
