@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from amr_blender.contract.take import JOINT12_NAMES, Take
 from model.body.anny import AnnyBody
 from model.body.body_points import CONTACT_NAMES
+from model.body.hands import relaxed_fingers
 from model.body.landmarks import LANDMARK_NAMES
 from model.body.rig import build_rig, rig_arrays
 from model.detect.landmarks import Landmarks
@@ -40,10 +42,10 @@ def build_take(
     ground = Ground(solution.footing.up, solution.footing.height_m)
     matrix = camera_to_world(ground, pose.position[first], -pose.orientation[first, :, 1])
     to_world = matrix[:3, :3]
-    orientation = to_world @ pose.orientation
+    orientation, fingers = to_world @ pose.orientation, relaxed_fingers(body)
     rotations = np.concatenate(
         [
-            rig.rotations(space.local_rotations(orientation[s], pose.angles[s]).numpy())
+            rig.rotations(_with_hands(space.local_rotations(orientation[s], pose.angles[s]), fingers).numpy())
             for s in _blocks(len(pose.angles))
         ]
     )
@@ -75,6 +77,12 @@ def build_take(
         contact_names=np.array(CONTACT_NAMES),
         contacts=solution.footing.contacts.numpy().astype(np.float32),
     )
+
+
+def _with_hands(local: Tensor, fingers: tuple[list[int], Tensor]) -> Tensor:
+    bones, turns = fingers
+    local[:, bones] = turns
+    return local
 
 
 def _blocks(frames: int) -> list[slice]:
