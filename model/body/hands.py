@@ -1,4 +1,4 @@
-"""Hands at ease: fingers a little bent, as hands hang that do nothing.  What the fingers really do, nobody has looked."""
+"""Hands at ease: fingers a little bent, as idle hands have them.  What the fingers really do, nobody has looked."""
 
 from __future__ import annotations
 
