@@ -22,7 +22,7 @@ from model.video import VideoInfo
 
 from .evidence import gather
 from .fit import Problem, Shared
-from .lens import LensPrior, unknown_lens
+from .lens import LEAST_SIGMA, LensPrior, unknown_lens
 from .pose_space import PoseSpace
 from .prior import FILE as PRIOR_FILE
 from .prior import PosePrior
@@ -107,7 +107,7 @@ def _lens(job: Job, info: VideoInfo) -> tuple[LensPrior, str]:
 
 def _camera(shared: Shared) -> dict[str, float]:
     """The lens, and in which range it lies in two of three cases."""
-    spread = math.exp(shared.focal_sigma)
+    spread = math.exp(math.hypot(shared.focal_sigma, LEAST_SIGMA)) if shared.focal_sigma else 1.0
     return {
         "focal_px": round(shared.focal_px, 1),
         "focal_low_px": round(shared.focal_px / spread, 1),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -15,9 +17,17 @@ TOLERANCE_M = 0.004
 """Skin gives way that much."""
 SPREAD_S = 0.08
 """A lift begins and ends this softly."""
+FLOATING = 0.05
+"""Share of the frames in which the body is down."""
 _EVERY = 12  # of the skin's vertices are looked at, and all of the soles
 _SOLE_M = 0.025
 _BLOCK = 256
+
+
+def settled(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, present: Tensor) -> Footing:
+    """The footing, on a ground as high as the body comes down to: nobody floats through a whole clip."""
+    floats = float(lowest_m(space, rest, pose, footing)[present].quantile(FLOATING))
+    return replace(footing, height_m=footing.height_m + max(floats, 0.0))
 
 
 def lifted(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, time_s: Tensor) -> Pose:

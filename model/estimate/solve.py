@@ -15,7 +15,7 @@ from .confidence import landmark_sigma_m
 from .contacts import contact_probability, flight_probability
 from .evidence import STATURE_M, Evidence
 from .fit import Problem, Shared, TemporalFit
-from .grounding import lifted
+from .grounding import lifted, settled
 from .pose_space import Pose
 from .support_terms import Footing
 from .windows import clearest, hold, joined, solve_in_windows, windows
@@ -113,13 +113,15 @@ class _Clip:
         sigma = joined(self._evidence, self._sigma_m)
         rest = shapes.rest(shared.shape)
         pose, filled = hold(self._pose, self._evidence)
-        pose = lifted(self._problem.space, rest, pose, self._footing, self._evidence.time_s)
+        space, time_s = self._problem.space, self._evidence.time_s
+        footing = settled(space, rest, pose, self._footing, self._evidence.present)
+        pose = lifted(space, rest, pose, footing, time_s)
         points, evidence = self._points(pose), self._evidence.at(shared.focal_px)
         seen = points[:, : evidence.rays.shape[1]]
         residual = (seen[..., :2] / seen[..., 2:].clamp(min=0.05) - evidence.rays).norm(dim=-1)
         residual = residual / (evidence.per_metre * STATURE_M)[:, None]
         shape = shapes.shape(shared.shape)
-        return Solution(pose, filled, points, sigma, residual, rest, shape, shared, self._footing)
+        return Solution(pose, filled, points, sigma, residual, rest, shape, shared, footing)
 
     def _sigma_m(self, part: slice) -> Tensor:
         """(t, L) of a stretch; where nobody is seen nothing is known."""

@@ -48,6 +48,8 @@ def test_holds_what_running_needs_and_nothing_else(built_zip: Path) -> None:
         "model/assets/blazepose_detector.npz",
         "model/assets/blazepose_landmarks.npz",
         "model/weights/landmark_regressor.npz",
+        "model/weights/pose_prior.npz",
+        "model/weights/sides.npz",
         *(f"runtime/py3{minor}-{device}.txt" for minor in (11, 12, 13, 14) for device in ("cpu", "cuda", "mps")),
     ):
         assert needed in names

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from model.estimate.grounding import TOLERANCE_M, lifted, lowest_m
+from model.estimate.grounding import TOLERANCE_M, lifted, lowest_m, settled
 from model.estimate.pose_space import Pose
 from model.estimate.support_terms import Footing
 
@@ -33,3 +33,11 @@ def test_nothing_stays_under_the_ground_and_nothing_else_moves(body, space):
 def test_a_pose_above_the_ground_is_left_alone(body, space):
     rest, pose, footing = _standing(body, space, 5)
     assert lifted(space, rest, pose, footing, torch.arange(5, dtype=torch.float64)) is pose
+
+
+def test_who_floats_through_the_whole_clip_stands_on_a_higher_ground(body, space):
+    rest, pose, footing = _standing(body, space, 40)
+    pose.position[:, 2] += 0.2
+    pose.position[30:, 2] += 0.3  # a leap
+    higher = settled(space, rest, pose, footing, torch.ones(40, dtype=torch.bool))
+    assert abs(higher.height_m - footing.height_m - 0.2) < 0.01
