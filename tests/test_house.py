@@ -37,7 +37,10 @@ TABLE: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
     "model/*.py": (INFERENCE | {"tqdm"}, ("amr_blender.contract", "model")),
     # What only a checkout has.
     "model/convert": (INFERENCE | {"anny", "tflite"}, ("amr_blender.contract", "model")),
-    "model/evaluate": (INFERENCE | {"scipy", "tqdm", "bpy", "mathutils"}, ("amr_blender.contract", "model")),
+    "model/evaluate": (
+        INFERENCE | {"scipy", "statsmodels", "tqdm", "bpy", "mathutils"},
+        ("amr_blender.contract", "model"),
+    ),
     "model/train": (INFERENCE | {"scipy", "tqdm", "anny"}, ("amr_blender.contract", "model")),
     "model/synth": (INFERENCE | {"scipy", "tqdm", "anny", "bpy", "mathutils"}, ("amr_blender.contract", "model")),
     "build_addon.py": (frozenset(), ("buildtools",)),

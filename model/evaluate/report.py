@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import scipy
+import statsmodels
 import torch
 
 from amr_blender.contract.errors import AmrError
@@ -84,6 +85,7 @@ def settings(scored: Sequence[Scored], context: Context, quick: bool) -> Report:
             "python": platform.python_version(),
             "numpy": np.__version__,
             "scipy": scipy.__version__,
+            "statsmodels": statsmodels.__version__,
             "torch": torch.__version__.split("+")[0],
             "opencv": cv2.__version__,
         },

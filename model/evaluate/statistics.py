@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.multitest import multipletests
 
 from .metrics import Series
 from .motion import Array, Mask
@@ -117,13 +119,9 @@ def _interval(draws: Array | None) -> tuple[float | None, float | None]:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """P-values corrected for their number; None stays None.  Source: Holm 1979."""
-    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    worst = 0.0
-    for rank, (p, index) in enumerate(known):
-        worst = max(worst, min(1.0, p * (len(known) - rank)))
-        corrected[index] = worst
-    return corrected
+    known = [p for p in p_values if p is not None]
+    corrected = iter(multipletests(known, method="holm")[1] if known else ())
+    return [None if p is None else float(next(corrected)) for p in p_values]
 
 
 @dataclass(frozen=True)
@@ -147,29 +145,23 @@ def regression(y: Array, columns: dict[str, Array], clusters: Array) -> tuple[li
         y: (N,). columns: (N,) each, by name; an intercept is added. clusters: (N,) which clip each comes from.
 
     Returns:
-        Coefficients and the kind of standard error; None if the columns can't be told apart or there are too few rows.
+        Coefficients and the kind of standard error; None if there is nothing to explain, the columns can't be told
+        apart, there are too few rows, or a row that HC3 would leave out is all that tells some of them apart.
     """
     x = np.column_stack([np.ones(len(y)), *columns.values()])
     rows, width = x.shape
-    if rows < 3 * width or np.linalg.matrix_rank(x) < width:
+    if rows < 3 * width or np.ptp(y) == 0 or np.linalg.matrix_rank(x) < width:
         return None
-    inverse = np.linalg.inv(x.T @ x)
-    beta = inverse @ (x.T @ y)
-    residual = y - x @ beta
-    groups = np.unique(clusters)
-    if len(groups) >= MANY_CLUSTERS:
-        sums = np.array([x[clusters == group].T @ residual[clusters == group] for group in groups])
-        scale = len(groups) / (len(groups) - 1) * (rows - 1) / (rows - width)
-        meat, freedom, kind = scale * sums.T @ sums, len(groups) - 1, "clustered by clip"
+    fit = OLS(y, x).fit()
+    if len(np.unique(clusters)) >= MANY_CLUSTERS:
+        kind = "clustered by clip"
+        robust = fit.get_robustcov_results("cluster", groups=clusters, use_t=True)
+    elif fit.get_influence().hat_matrix_diag.max() > 1 - 1e-9:
+        return None
     else:
-        leverage = np.einsum("ni,ij,nj->n", x, inverse, x)
-        scores = x * (residual / np.maximum(1 - leverage, 1e-9))[:, None]
-        meat, freedom, kind = scores.T @ scores, rows - width, "HC3"
-    error = np.sqrt(np.diag(inverse @ meat @ inverse))
-    reach = stats.t.ppf(0.975, freedom) * error
-    p = 2 * stats.t.sf(np.abs(beta) / np.maximum(error, 1e-12), freedom)
-    names = ["intercept", *columns]
+        kind = "HC3"
+        robust = fit.get_robustcov_results("HC3", use_t=True)
+    found = zip(["intercept", *columns], robust.params, robust.conf_int(), robust.pvalues, strict=True)
     return [
-        Coefficient(name, float(b), float(b - r), float(b + r), float(q))
-        for name, b, r, q in zip(names, beta, reach, p, strict=True)
+        Coefficient(name, float(value), float(low), float(high), float(p)) for name, value, (low, high), p in found
     ], kind

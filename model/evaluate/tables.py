@@ -170,7 +170,7 @@ def regressions(scored: Sequence[Scored]) -> list[Row]:
             scales = {name: float(values.std()) for name, values in columns.items()}
             scaled = {name: (values - values.mean()) / scales[name] for name, values in columns.items()}
             result = regression(y, scaled, clusters) if columns else None
-            if result is None or not y.any():
+            if result is None:
                 continue
             for one in result[0]:
                 found.append(

@@ -149,7 +149,41 @@ def test_clustered_errors_see_that_a_clip_s_moments_are_alike() -> None:
     assert [one.high - one.value for one in alone] == pytest.approx(reach)
 
 
+def test_clustered_errors_by_the_sandwich_of_the_clips_sums() -> None:
+    """CR1: the factor is G / (G - 1) (N - 1) / (N - K), t has G - 1 degrees of freedom; clips differ in length."""
+    groups = np.repeat(np.arange(11), np.arange(2, 13))
+    n, clips = len(groups), 11
+    x = RNG.standard_normal(n)
+    y = 2 - x + RNG.standard_normal(clips)[groups] + RNG.standard_normal(n)
+    design = np.column_stack([np.ones(n), x])
+    inverse = np.linalg.inv(design.T @ design)
+    beta = inverse @ design.T @ y
+    residual = y - design @ beta
+    meat = np.zeros((2, 2))
+    for group in range(clips):
+        score = design[groups == group].T @ residual[groups == group]
+        meat += np.outer(score, score)
+    meat *= clips / (clips - 1) * (n - 1) / (n - 2)
+    error = np.sqrt(np.diag(inverse @ meat @ inverse))
+    found, kind = regression(y, {"x": x}, groups)
+    assert kind == "clustered by clip"
+    assert [one.value for one in found] == pytest.approx(beta)
+    reach = stats.t.ppf(0.975, clips - 1) * error
+    assert [one.value - one.low for one in found] == pytest.approx(reach)
+    assert [one.high - one.value for one in found] == pytest.approx(reach)
+    assert [one.p for one in found] == pytest.approx(2 * stats.t.sf(np.abs(beta) / error, clips - 1))
+
+
 def test_regression_on_too_little_says_nothing() -> None:
     x = RNG.random(20)
     assert regression(x, {"x": x, "same": 2 * x}, np.zeros(20)) is None
     assert regression(x[:4], {"x": x[:4]}, np.zeros(4)) is None
+    assert regression(np.zeros(20), {"x": x}, np.zeros(20)) is None
+
+
+def test_one_row_can_t_tell_two_columns_apart() -> None:
+    """Without the first row ``almost`` is ``x``: HC3, which leaves out each row, would divide by nothing."""
+    x, y = RNG.random(20), RNG.random(20)
+    almost = x + np.eye(20)[0]
+    assert regression(y, {"x": x, "almost": almost}, np.zeros(20)) is None
+    assert regression(y, {"x": x, "almost": almost + np.eye(20)[1]}, np.zeros(20)) is not None
