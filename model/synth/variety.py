@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from model.body import AnnyBody
 from model.body.landmarks import LandmarkRegressor
@@ -25,7 +26,7 @@ from .floor_acts import KEYED, play
 from .made_clips import BY_HAND, puppet_of
 from .overlap import Overlap
 from .pictures import PictureMaker
-from .pose_bank import PoseBank, captured_poses, joined
+from .pose_bank import PoseBank, captured_poses, joined, taken
 from .splits import seeds
 
 Array = NDArray[np.floating]
@@ -124,16 +125,20 @@ def main() -> None:
     rng = np.random.default_rng(0)
     captured = captured_poses(space, "train")
     bank = PoseBank(space, captured, arguments.bank)
-    drawn = joined([bank.draw(rng, 1000) for _ in range(arguments.count // 1000)])
-    local = locals_of(space, drawn)
-    raw, made = places_m(space, locals_of(space, captured)), places_m(space, local)
+    parts = [bank.draw(rng, 1000) for _ in tqdm(range(arguments.count // 1000), desc="poses", disable=None)]
+    drawn, raw = joined(parts), places_m(space, locals_of(space, captured))
+    made = np.concatenate([places_m(space, locals_of(space, part)) for part in parts])
     same = made[: len(raw)]
+    test = captured_poses(space, "test")
     held_out = {
-        "subjects 03 and 13": places_m(space, locals_of(space, captured_poses(space, "test"))),
+        group: places_m(space, locals_of(space, taken(test, np.flatnonzero(test.category == group))))
+        for group in np.unique(test.category).tolist()
+    } | {
         "by hand": places_m(space, hand_made(body)),
     }
-    held_out["both"] = np.concatenate(list(held_out.values()))
-    depth_mm = 1000 * Overlap(body).depth_m(torch.from_numpy(local[: arguments.deep])).numpy()
+    held_out["all"] = np.concatenate(list(held_out.values()))
+    few = torch.from_numpy(locals_of(space, parts[0])[: arguments.deep])
+    depth_mm = 1000 * Overlap(body).depth_m(few).numpy()
     found: dict[str, object] = {
         "shares": {name: float(np.isin(drawn.category, kinds).mean()) for name, kinds in ASKED.items()},
         "within_limits": float(within_limits(space, drawn.angles.numpy()).mean()),
