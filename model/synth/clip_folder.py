@@ -18,7 +18,7 @@ from model.detect import Landmarks, Networks, find_people, track_landmarks
 from model.video import Video
 
 from .film import Film, write_movie
-from .truth import clip_truth, conditions
+from .truth import clip_conditions, clip_truth, frame_conditions
 
 Array = NDArray[np.floating]
 CLIP, TRUTH, CONDITIONS, LANDMARKS = "clip.mp4", "truth.npz", "conditions.json", "landmarks.npz"
@@ -43,11 +43,11 @@ def write_clip(
 
     write_movie(folder / CLIP, kept(), film.motion.fps, film.camera.size_px)
     truth = clip_truth(film, shape, regressor, facing)
+    truth |= frame_conditions(film, truth, pictures)
     with written_whole(folder / TRUTH) as stream:
         np.savez_compressed(stream, **truth)
-    numbers = conditions(film, truth, pictures)
     with written_whole(folder / CONDITIONS) as stream:
-        stream.write(json.dumps({**labels, "facing": facing, **numbers}, indent=1).encode())
+        stream.write(json.dumps({**labels, "facing": facing, **clip_conditions(film, truth)}, indent=1).encode())
 
 
 def detect_clip(folder: Path, networks: Networks) -> None:

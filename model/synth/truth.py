@@ -145,46 +145,52 @@ def joints_seen(joints_m: Array, vertices_m: Array, seen: NDArray[np.bool_]) -> 
 
 def shown_person(film: Film, frame: int) -> tuple[NDArray[np.bool_], float]:
     """(H, W) the pixels of the person that show, and the share of those in the picture that props hide."""
+    face = film.raster(frame).face[0]
+    shown = (face >= 0) & (face < len(film.person.faces))
+    if not film.props:
+        return shown.numpy(), 0.0
     K = torch.from_numpy(film.camera.K.astype(np.float32))
     cam = film.to_camera(film.mesh_m[frame])
-    alone = rasterise(cam[None], film.person.faces, K, film.camera.size_px, cull=False).depth_m[0]
-    person = torch.isfinite(alone)
-    shown = person & (film.raster(frame).depth_m[0] >= alone - 1e-4)
-    return shown.numpy(), 1.0 - float(shown.sum()) / max(float(person.sum()), 1.0)
+    alone = rasterise(cam[None], film.person.faces, K, film.camera.size_px, cull=False).hit[0]
+    return shown.numpy(), 1.0 - float(shown.sum()) / max(float(alone.sum()), 1.0)
 
 
-def conditions(film: Film, truth: dict[str, NDArray[Any]], pictures: list[NDArray[np.uint8]]) -> dict[str, float]:
-    """The clip's circumstances as numbers: medians over its frames, unless the name says otherwise."""
-    width, height = film.camera.size_px
-    joints, fps = truth["joints12_cam_m"].astype(float), float(truth["fps"])
-    speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * fps
-    heights, inside, light, burnt, hidden = [], [], [], [], []
-    for frame in range(0, len(pictures), 5):
+def frame_conditions(
+    film: Film, truth: dict[str, NDArray[Any]], pictures: list[NDArray[np.uint8]]
+) -> dict[str, NDArray[Any]]:
+    """Each frame's circumstances, (T,) float32 each, to be kept with the truth.
+
+    ``frame_light`` mean brightness of the person's pixels 0..1, ``frame_burnt_share`` of them, ``frame_occluded_share``
+    by props, ``frame_inside_share`` of the dressed person's vertices in the picture, ``frame_person_height_px``, and
+    ``frame_joint_speed_m_s`` mean over the twelve joints.
+    """
+    size, found = film.camera.size_px, []
+    for frame, picture in enumerate(pictures):
         px = project_px(film.to_camera(film.mesh_m[frame]).numpy().astype(float), film.camera.K)
-        heights.append(np.ptp(px[:, 1]))
-        inside.append(((px >= 0) & (px < [width, height])).all(1).mean())
-        shown, share = shown_person(film, frame)
-        hidden.append(share)
-        value = pictures[frame][shown] / 255.0
-        light.append(value.mean() if value.size else 0.0)
-        burnt.append((value.max(-1) > 0.98).mean() if value.size else 0.0)
-    matrix = film.camera.camera_to_world
-    return {
-        "person_height_px": float(np.median(heights)),
-        "inside_share": float(np.median(inside)),
-        "occluded_share": float(np.median(hidden)),
-        "light": float(np.median(light)),
-        "burnt_share": float(np.median(burnt)),
-        "joint_speed_m_s": float(np.median(speed)) if len(speed) else 0.0,
-        "joint_speed_p95_m_s": float(np.percentile(speed, 95)) if len(speed) else 0.0,
-        "distance_m": float(np.median(np.linalg.norm(joints.mean(1), axis=-1))),
+        shown, hidden = shown_person(film, frame)
+        value = picture[shown] / 255.0 if shown.any() else np.zeros((1, 3))
+        inside = ((px >= 0) & (px < size)).all(1).mean()
+        found.append((value.mean(), (value.max(-1) > 0.98).mean(), hidden, inside, np.ptp(px[:, 1])))
+    names = ("light", "burnt_share", "occluded_share", "inside_share", "person_height_px")
+    arrays = dict(zip(names, np.array(found).T, strict=True))
+    step = np.gradient(truth["joints12_cam_m"].astype(float), axis=0)
+    arrays["joint_speed_m_s"] = np.linalg.norm(step, axis=-1).mean(1) * film.motion.fps
+    return {f"frame_{name}": values.astype(np.float32) for name, values in arrays.items()}
+
+
+def clip_conditions(film: Film, truth: dict[str, NDArray[Any]]) -> dict[str, float]:
+    """The clip's circumstances as numbers: medians of its frames', and the camera's; ``truth`` with the frames'."""
+    medians = {name[6:]: float(np.median(values)) for name, values in truth.items() if name.startswith("frame_")}
+    matrix, camera = film.camera.camera_to_world, film.camera
+    return medians | {
+        "distance_m": float(np.median(np.linalg.norm(truth["joints12_cam_m"].mean(1), axis=-1))),
         "camera_height_m": float(matrix[2, 3]),
         "camera_tilt_deg": float(np.rad2deg(np.arcsin(-matrix[2, 2]))),
-        "focal_ratio": float(film.camera.K[0, 0] / max(width, height)),
+        "focal_ratio": float(camera.K[0, 0] / max(camera.size_px)),
         "height_m": float(truth["height_m"]),
-        "grain": film.camera.grain,
-        "shutter": film.camera.shutter,
-        "defocus_px": film.camera.defocus_px,
-        "coarse": film.camera.coarse,
-        "quality": film.camera.quality,
+        "grain": camera.grain,
+        "shutter": camera.shutter,
+        "defocus_px": camera.defocus_px,
+        "coarse": camera.coarse,
+        "quality": camera.quality,
     }

@@ -101,6 +101,9 @@ def test_a_clip_on_disk_is_whole(film: Film, regressor: LandmarkRegressor, tmp_p
     assert movie.read()[1].shape == (96, 160, 3)
     with np.load(tmp_path / "clip" / "truth.npz", allow_pickle=False) as kept:
         assert kept["joints12_cam_m"].shape == (4, 12, 3)
+        assert kept["frame_light"].shape == (4,)
+        assert 0.02 < kept["frame_light"].mean() < 0.98
+        assert 0.5 < kept["frame_joint_speed_m_s"].mean() < 2.5  # a walk
     given = json.loads((tmp_path / "clip" / "conditions.json").read_text())
     assert given["action"] == "walk"
     assert given["inside_share"] == 1.0
