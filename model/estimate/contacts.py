@@ -18,7 +18,7 @@ from .support_terms import CONTACT_POINTS
 
 STILL_M_S, MOVING_M_S = (0.13, 0.6), (1.5, 1.2)
 """Speeds of a point that rests (noise of the landmarks included) and of one that moves: median and spread (log)."""
-HEIGHT_M, DEPTH_M, RAISED_M, DRIFT_M = 0.02, 0.06, 0.2, 0.08
+HEIGHT_M, DEPTH_M, RAISED_M, DRIFT_M = 0.02, 0.07, 0.2, 0.08
 """Typical height of a resting point, error of its depth, height of a raised one, and drift of the whole body."""
 ALONG = 0.2
 RETURN_S, SAME_PLACE_M, LIFTED_M = 0.35, 0.06, 0.06

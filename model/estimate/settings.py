@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class FitSettings:
     """Standard deviations of what the fit weighs against each other."""
 
-    reprojection: float = 0.012
+    reprojection: float = 0.011
     """Of a landmark, in statures."""
     reprojection_reach: float = 2.0
     """In standard deviations, where the Cauchy loss starts to doubt a landmark."""
@@ -27,7 +27,7 @@ class FitSettings:
     """m/s^2; of the hips."""
     orientation_acceleration: float = 40.0
     """rad/s^2; of the hips."""
-    angle_acceleration: float = 40.0
+    angle_acceleration: float = 55.0
     """rad/s^2 per prior sigma of an angle: what moves far may move fast."""
     acceleration_reach: float = 2.0
     """In standard deviations, where an acceleration is believed to be real rather than noise."""
