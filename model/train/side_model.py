@@ -29,7 +29,7 @@ from model.estimate.sides.anatomy import RELATIONS, SIGNS, facing, pelvis_width,
 from model.estimate.sides.chain import CHANGE, STATES, best_path, posterior
 from model.estimate.sides.groups import GROUPS
 from model.estimate.sides.motion import Steps, about_trunk, joined, steps
-from model.estimate.sides.weights import UNIT_S, SideWeights
+from model.estimate.sides.weights import CAUTION, UNIT_S, SideWeights
 from model.paths import WEIGHTS, assets_folder
 from model.synth.clip_folder import LANDMARKS, TRUTH, read_landmarks
 from model.synth.mocap import read_sequences
@@ -38,7 +38,7 @@ from model.synth.outfit import Tailor
 from .side_clips import make_clip
 
 Array = NDArray[np.floating]
-CLIPS, HELD_OUT_EVERY = 200, 5
+CLIPS, HELD_OUT_EVERY = 300, 5
 CLEAR_M = 0.03
 """An exchange that moves a group's landmarks less than this, on average, is neither right nor wrong."""
 LOST_M = 0.25
@@ -223,7 +223,8 @@ def judge(examples: list[Example], weights: SideWeights) -> Score:
     for e in examples:
         frames = weights.of_mistakes(e.cues, e.lasting_s)
         links = weights.of_steps(e.steps, e.elapsed_s, e.joined)
-        found, probable = STATES[best_path(frames, links)], posterior(frames, links) @ STATES
+        found = STATES[best_path(weights.of_mistakes(e.cues, e.lasting_s, CAUTION), links)]
+        probable = posterior(frames, links) @ STATES
         known = e.mistaken >= 0
         before.append((e.mistaken == 0)[known])
         after.append((e.mistaken == found)[known])

@@ -22,7 +22,7 @@ from .anatomy import PATTERNS, facing, log_odds, pelvis_width
 from .chain import STATES, best_path, posterior
 from .groups import GROUPS, exchange
 from .motion import joined, steps
-from .weights import UNIT_S, SideWeights
+from .weights import CAUTION, UNIT_S, SideWeights
 
 __all__ = ["GROUPS", "SideRepair", "repair_sides"]
 Array = NDArray[np.floating]
@@ -81,12 +81,14 @@ def repair_sides(landmarks: Landmarks, extra_cost: Array | None = None) -> SideR
     labels = np.zeros(count, np.int64)
     labels[seen] = odds.argmax(1)
     bodies = exchange(landmarks, PATTERNS[labels])
-    frames = _of_frames(bodies, seen, weights, odds, labels[seen])
+    of_labels = _of_labels(odds, labels[seen])
+    links, frames, cautious = _of_mistakes(bodies, seen, weights)
+    frames, cautious = np.maximum(frames, of_labels), np.maximum(cautious, of_labels)
     if extra_cost is not None:
-        read = STATES[:, None] ^ PATTERNS[labels[seen], :3]  # (8, T, 3)
-        frames -= np.where(read, extra_cost[seen, :, 1], extra_cost[seen, :, 0]).sum(2).T
-    links = _of_links(bodies, seen, weights)
-    mistaken = STATES[best_path(frames, links)]
+        read = STATES[:, None] ^ PATTERNS[labels[seen], :3]  # (8, S, 3)
+        known = np.where(read, extra_cost[seen, :, 1], extra_cost[seen, :, 0]).sum(2).T
+        frames, cautious = frames - known, cautious - known
+    mistaken = STATES[best_path(cautious, links)]
     exchanged[seen] = PATTERNS[labels[seen], :3] ^ mistaken
     probable = posterior(frames, links) @ STATES
     sure[seen] = np.where(mistaken, probable, 1 - probable)
@@ -95,24 +97,24 @@ def repair_sides(landmarks: Landmarks, extra_cost: Array | None = None) -> SideR
     return SideRepair(_turned(exchange(bodies, mistakes), mistakes), exchanged, sure)
 
 
-def _of_frames(
-    bodies: Landmarks, seen: NDArray[np.int64], weights: SideWeights, odds: Array, labels: NDArray[np.int64]
-) -> Array:
-    """(S, 8) log-likelihood of each subset of mistakes in the S frames ``seen``: how often the detector errs so, or
-    that not the detector but the choice of ``labels`` (S,) among the (S, 16) ``odds`` did."""
-    px, world_m, time_s = bodies.px[seen], bodies.world_m[seen], bodies.time_s[seen]
-    cues = np.stack([facing(world_m), pelvis_width(px, world_m)], 1)
-    lasting_s = np.append(np.diff(time_s), UNIT_S)
-    if len(seen) > 1:
-        lasting_s[-1] = lasting_s[-2]
+def _of_labels(odds: Array, labels: NDArray[np.int64]) -> Array:
+    """(S, 8) log-likelihood that the choice of ``labels`` (S,) among the (S, 16) ``odds`` was wrong instead."""
     other = np.take_along_axis(odds, labels[:, None] ^ np.arange(16), 1) - odds.max(1, keepdims=True)
-    return np.maximum(weights.of_mistakes(cues, lasting_s), np.maximum(other[:, :8], other[:, 8:]))
+    return np.maximum(other[:, :8], other[:, 8:])
 
 
-def _of_links(bodies: Landmarks, seen: NDArray[np.int64], weights: SideWeights) -> Array:
+def _of_mistakes(bodies: Landmarks, seen: NDArray[np.int64], weights: SideWeights) -> tuple[Array, Array, Array]:
+    """Log-likelihoods of the detector's mistakes: of changes (S - 1, 8), of states (S, 8), and those with caution."""
     px, world_m, visibility = (getattr(bodies, n)[seen].astype(np.float64) for n in ("px", "world_m", "visibility"))
     time_s = bodies.time_s[seen]
-    return weights.of_steps(steps(px, world_m, visibility), np.diff(time_s), joined(px, world_m, time_s))
+    elapsed_s = np.diff(time_s)
+    lasting_s = np.append(elapsed_s, elapsed_s[-1:] if len(elapsed_s) else UNIT_S)
+    cues = np.stack([facing(world_m), pelvis_width(px, world_m)], 1)
+    return (
+        weights.of_steps(steps(px, world_m, visibility), elapsed_s, joined(px, world_m, time_s)),
+        weights.of_mistakes(cues, lasting_s),
+        weights.of_mistakes(cues, lasting_s, CAUTION),
+    )
 
 
 def _turned(landmarks: Landmarks, mistaken: NDArray[np.bool_]) -> Landmarks:

@@ -28,6 +28,8 @@ SIGNS = np.array(
 """(16, K) of a relation after an exchange."""
 USUAL_M, SPREAD_M = 0.18, 0.03
 """Of the width of hips."""
+LIMITS = (-2.0, 1.0)
+"""In standard deviations: beyond, nobody knows more."""
 
 
 def relations_m(world_m: Array) -> Array:
@@ -91,7 +93,7 @@ def pelvis_width(px: Array, world_m: Array) -> Array:
     flat, _ = about_trunk(px, world_m)
     places = np.concatenate([flat, world_m[..., 2:]], -1)
     width_m = ((places[:, 23] - places[:, 24]) * _unit(places[:, 11] - places[:, 12])).sum(-1)
-    return np.asarray(((width_m - USUAL_M) / SPREAD_M).clip(-3, 3))
+    return np.asarray(((width_m - USUAL_M) / SPREAD_M).clip(*LIMITS))
 
 
 def _unit(vector: Array) -> Array:

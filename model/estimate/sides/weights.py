@@ -17,6 +17,8 @@ from .motion import Steps
 Array = NDArray[np.floating]
 UNIT_S = 0.1
 """So long a mistake counts as one: a detector errs alike in neighbouring frames."""
+CAUTION = 0.2
+"""Of the decision, beyond what is likelier: of even chances nothing is gained, and a right frame may be spoilt."""
 _SHAPES = {
     "relation_scale_m": (len(RELATIONS),), "relation_weight": (len(RELATIONS),), "step": (3, 6), "change": (8,),
     "mistake": (8,), "trust": (2,),
@@ -75,14 +77,15 @@ class SideWeights:
                 exchange[:, group] += weight * (surprise[:, 1] - surprise[:, 0])
         return np.asarray(-(exchange @ STATES.T + self.change) * joined[:, None])
 
-    def of_mistakes(self, cues: Array, lasting_s: Array) -> Array:
+    def of_mistakes(self, cues: Array, lasting_s: Array, caution: float = 0.0) -> Array:
         """(T, 8) log-likelihood of mistaking each subset in a frame that stands for ``lasting_s`` (T,) seconds.
 
         Args:
             cues: (T, 2) facing of the trunk (``anatomy.facing``), ``anatomy.pelvis_width``.
+            caution: what any mistake costs more for ``UNIT_S``.
         """
         torso = (cues @ self.trust)[:, None] * STATES[:, 2]
-        cost = np.logaddexp(0.0, self.mistake + torso) * np.minimum(lasting_s / UNIT_S, 1.0)[:, None]
+        cost = (np.logaddexp(0.0, self.mistake + torso) + caution) * np.minimum(lasting_s / UNIT_S, 1.0)[:, None]
         cost[:, 0] = 0.0
         cost[0] += self.change  # a clip that begins with a mistake is no likelier than one that comes to it
         return np.asarray(-cost)
