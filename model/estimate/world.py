@@ -17,6 +17,8 @@ PITCH_SIGMA, ROLL_SIGMA, ROLL_REACH = 0.4, 0.06, 2.0
 tilted by more sigmas than the reach may be tilted by any angle."""
 BALANCE_SIGMA = (0.06, 0.12)
 """rad; how well the body's balance over what carries it tells the vertical: across the picture, and in depth."""
+UPRIGHT_CAMERA = 0.15
+"""What the camera's own up counts, beside that of a body which is upright in it."""
 GROUND_POINT_SIGMA_M = 0.05
 POINTS_PER_SECOND = 2.0
 """How many independent footholds a second of contact is worth."""
@@ -35,14 +37,15 @@ class Ground:
 
 
 def body_up(points_m: Tensor, present: Tensor) -> Tensor:
-    """(3,) robust mean direction from the feet to the shoulders, camera space: up, for whoever is mostly upright."""
+    """(3,) up to begin with, camera space: from the feet to the shoulders of whoever is upright in a camera that is
+    held nearly level; the camera's own up for whoever sits, crawls or lies."""
     feet = points_m[:, CONTACT_POINTS][:, :FEET].mean(1)
     axis = points_m[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1) - feet
     axis = axis[present] / axis[present].norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    up = axis.new_tensor([0.0, -1.0, 0.0])
+    up = level = axis.new_tensor([0.0, -1.0, 0.0])
     for _ in range(10):
         off = torch.linalg.cross(axis, up.expand_as(axis)).norm(dim=-1)
-        up = (axis / (1 + (off / 0.2) ** 2)[:, None]).sum(0) + 1e-3 * up
+        up = (axis / (1 + (off / 0.2) ** 2)[:, None]).mean(0) + UPRIGHT_CAMERA * level
         up = up / up.norm()
     return up
 
@@ -69,8 +72,8 @@ def find_ground(points_m: Tensor, grounded: Tensor, present: Tensor, fps: float,
     for _ in range(6):
         level = tangents(up)
         across = lean @ level.T
-        votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / 0.25) ** 2)
-        votes = votes / votes.sum().clamp(min=1e-6)
+        votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / 0.25) ** 2) ** 2
+        votes = votes / carried.clamp(max=1).sum().clamp(min=1e-6)  # who does not stand tells little
         doubt = 1 + (float(up[0]) / (ROLL_REACH * ROLL_SIGMA)) ** 2
         camera = torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=points_m.dtype)
         center = (share[:, None] * feet).sum(0) / share.sum().clamp(min=1e-9)

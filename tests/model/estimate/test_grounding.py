@@ -4,7 +4,8 @@ import torch
 
 from model.estimate.grounding import TOLERANCE_M, lifted, lowest_m, settled
 from model.estimate.pose_space import Pose
-from model.estimate.support_terms import Footing
+from model.estimate.support_terms import POINT_NAMES, Footing
+from model.estimate.world import find_ground
 
 
 def _standing(body, space, frames):
@@ -41,3 +42,15 @@ def test_who_floats_through_the_whole_clip_stands_on_a_higher_ground(body, space
     pose.position[30:, 2] += 0.3  # a leap
     higher = settled(space, rest, pose, footing, torch.ones(40, dtype=torch.bool))
     assert abs(higher.height_m - footing.height_m - 0.2) < 0.01
+
+
+def test_who_lies_does_not_turn_the_camera_over():
+    """(T, N, 3) a body along the picture's x axis, nothing of it on its feet: up stays near the camera's own."""
+    points = torch.zeros((30, len(POINT_NAMES), 3), dtype=torch.float64)
+    points[..., 1], points[..., 2] = 0.8, 4.0
+    points[:, [POINT_NAMES.index(n) for n in ("l_shoulder", "r_shoulder", "l_ear", "r_ear", "chest")], 0] = 1.4
+    points[:, [POINT_NAMES.index(n) for n in ("pelvis", "thigh.L", "thigh.R")], 0] = 0.9
+    resting = torch.zeros((30, 10), dtype=torch.float64)
+    resting[:, :2] = 0.3
+    ground = find_ground(points, resting, torch.ones(30, dtype=torch.bool), 30.0)
+    assert float(ground.up @ torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)) > 0.98
