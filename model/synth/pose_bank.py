@@ -24,7 +24,17 @@ Array = NDArray[np.floating]
 Generator = np.random.Generator
 RATE_HZ = 10.0
 """Of captured frames that are kept."""
-DRAWN_SHARE = 0.68
+GROUPS = {
+    "sitting": ("sitting on a chair", "sitting on the floor", "sitting cross-legged"),
+    "kneeling": ("kneeling on both knees", "kneeling on one knee"),
+    "lying": ("lying on the back", "lying on the front", "lying on the side"),
+    "crawling": ("crawling",),
+    "on one leg": ("on one leg",),
+    "squatting": ("squatting",),
+    "hands at the body": ("hands at the body",),
+}
+"""Drawn categories, by what they have in common; each group is drawn as often as the next."""
+DRAWN_SHARE = 0.4
 RECOMBINED_SHARE = 0.7
 """Of the captured poses: legs, trunk and arms from different ones."""
 NUDGE_RAD = 0.01
@@ -82,7 +92,7 @@ class PoseBank:
         _, kind, sizes = np.unique(self.captured.category, return_inverse=True, return_counts=True)
         chance = np.cumsum((1 / np.sqrt(sizes))[kind])  # a kind of action counts with the root of its length
         self._chance = chance / chance[-1]
-        self.drawn = self._both_ways(self._draw(drawn, free, rng))
+        self.drawn = self._both_ways(self._draw(drawn, rng))
         body = space.body
         self._fingers = {s: [body.bone(f"finger{f}-{k}.{s}") for f in range(2, 6) for k in range(1, 4)] for s in "LR"}
         self._eyes = [body.bone(f"eye.{s}") for s in "LR"]
@@ -103,23 +113,22 @@ class PoseBank:
         angles, orientation = mirrored(self._space, poses.angles, poses.orientation)
         return joined([poses, Poses(angles, orientation, poses.category)])
 
-    def _draw(self, count: int, captured: Poses, rng: Generator) -> Poses:
-        """``count`` drawn poses, as many of each category as of the next."""
-        found: dict[str, list[Poses]] = {}
-        wanted = -(-count // len(np.unique(sample(self._space, 26, self._first, captured).category)))
+    def _draw(self, count: int, rng: Generator) -> Poses:
+        """About ``count`` drawn poses, as many of each group as of the next."""
+        wanted = {c: -(-count // (len(GROUPS) * len(kinds))) for kinds in GROUPS.values() for c in kinds}
+        found: dict[str, list[Poses]] = {category: [] for category in wanted}
         for number in range(_ROUNDS):
-            some = sample(self._space, 2 * count, self._first + number, captured)
-            for category in np.unique(some.category):
-                have = sum(len(p.category) for p in found.get(str(category), []))
-                rows = np.flatnonzero(some.category == category)
-                if have < wanted and len(rows):
-                    new = taken(some, rows)
-                    found.setdefault(str(category), []).append(
-                        taken(new, np.flatnonzero(self._free(new.angles, new.orientation)))
-                    )
-        whole = [joined(parts) for parts in found.values()]
-        even = [taken(p, rng.choice(len(p.category), wanted, replace=len(p.category) < wanted)) for p in whole]
-        return taken(joined(even), rng.permutation(wanted * len(even))[:count])
+            some = sample(self._space, 2 * count, self._first + number)
+            for category, parts in found.items():
+                if sum(len(p.category) for p in parts) < wanted[category]:
+                    new = taken(some, np.flatnonzero(some.category == category))
+                    parts.append(taken(new, np.flatnonzero(self._free(new.angles, new.orientation))))
+        whole = {category: joined(parts) for category, parts in found.items()}
+        even = [
+            taken(p, rng.choice(len(p.category), wanted[c], replace=len(p.category) < wanted[c]))
+            for c, p in whole.items()
+        ]
+        return joined(even)
 
     def draw(self, rng: Generator, count: int) -> Poses:
         """``count`` poses, each with a heading of its own."""
@@ -151,7 +160,7 @@ class PoseBank:
         mixed = rng.random(count) < RECOMBINED_SHARE
         kind = rng.random(count)
         rows[1:, mixed] = some(int(mixed.sum()))
-        alike, apart = mixed & (kind < 0.4), mixed & (kind > 0.7)
+        alike, apart = mixed & (kind < 0.5), mixed & (kind > 0.8)
         rows[3, alike] = (rows[2, alike] + total // 2) % total  # the mirror image's right arm is the left one
         rows[2, apart], rows[3, apart] = some(int(apart.sum())), some(int(apart.sum()))
         angles = torch.empty(count, len(self._space.names), dtype=torch.float64)

@@ -26,17 +26,10 @@ from .floor_acts import KEYED, play
 from .made_clips import BY_HAND, puppet_of
 from .overlap import Overlap
 from .pictures import PictureMaker
-from .pose_bank import PoseBank, captured_poses, joined, taken
+from .pose_bank import GROUPS, PoseBank, captured_poses, joined, taken
 from .splits import seeds
 
 Array = NDArray[np.floating]
-ASKED = {
-    "sitting": ("sitting on a chair", "sitting on the floor", "sitting cross-legged"),
-    "kneeling": ("kneeling on both knees", "kneeling on one knee"),
-    "lying": ("lying on the back", "lying on the front", "lying on the side"),
-    "crawling": ("crawling",),
-    "on one leg": ("on one leg",),
-}
 JOINTS = (
     "upperleg01", "lowerleg01", "foot", "toe2-1", "upperarm01", "lowerarm01", "wrist", "finger3-1",
 )  # fmt: skip
@@ -140,7 +133,7 @@ def main() -> None:
     few = torch.from_numpy(locals_of(space, parts[0])[: arguments.deep])
     depth_mm = 1000 * Overlap(body).depth_m(few).numpy()
     found: dict[str, object] = {
-        "shares": {name: float(np.isin(drawn.category, kinds).mean()) for name, kinds in ASKED.items()},
+        "shares": {name: float(np.isin(drawn.category, kinds).mean()) for name, kinds in GROUPS.items()},
         "within_limits": float(within_limits(space, drawn.angles.numpy()).mean()),
         "deeper_than_1_cm": float((depth_mm > 10).mean()),
         "depth_mm_quantiles": {str(q): round(float(np.percentile(depth_mm, q)), 1) for q in (50, 75, 90, 95, 99)},
