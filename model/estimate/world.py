@@ -17,6 +17,8 @@ PITCH_SIGMA, ROLL_SIGMA, ROLL_REACH = 0.4, 0.06, 2.0
 tilted by more sigmas than the reach may be tilted by any angle."""
 BALANCE_SIGMA = (0.06, 0.12)
 """rad; how well the body's balance over what carries it tells the vertical: across the picture, and in depth."""
+LEAN_REACH = 0.4
+"""rad; who leans further from what is believed to be up does not stand."""
 UPRIGHT_CAMERA = 0.15
 """What the camera's own up counts, beside that of a body which is upright in it."""
 GROUND_POINT_SIGMA_M = 0.05
@@ -72,7 +74,7 @@ def find_ground(points_m: Tensor, grounded: Tensor, present: Tensor, fps: float,
     for _ in range(6):
         level = tangents(up)
         across = lean @ level.T
-        votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / 0.25) ** 2) ** 2
+        votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / LEAN_REACH) ** 2) ** 2
         votes = votes / carried.clamp(max=1).sum().clamp(min=1e-6)  # who does not stand tells little
         doubt = 1 + (float(up[0]) / (ROLL_REACH * ROLL_SIGMA)) ** 2
         camera = torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=points_m.dtype)
