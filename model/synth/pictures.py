@@ -31,7 +31,7 @@ Array = NDArray[np.floating]
 Generator = np.random.Generator
 PoseSource = Callable[[Generator, int], Array]
 """Gives (N, B, 3, 3) world-aligned local rotations; the first bone's is the body's orientation in the world."""
-POOL, FRESH = 48, 3
+POOL, FRESH = 48, 2
 """People and places at hand, and how many of each are replaced from one batch to the next."""
 _SLACK_M = 0.01
 _SHADOW_MAP_PX = 128
@@ -276,7 +276,7 @@ class PictureMaker:
         direction = rng.uniform(0, 2 * np.pi, count)
         length = np.where(moving, rng.uniform(1, 0.07 * self._size, count), 0)
         shift = np.stack([np.cos(direction), np.sin(direction)], 1) * length[:, None]
-        noise = rng.uniform(0.0, 0.03, count) + np.where(dim, rng.uniform(0.02, 0.1, count), 0)
+        noise = rng.uniform(0.0, 0.03, count) + np.where(dim, rng.uniform(0.01, 0.06, count), 0)
         quality = np.where(rng.random(count) < 0.5, rng.integers(8, 80, count), 100)
         factor = rng.choice([1, 2, 3], count, p=[0.75, 0.17, 0.08])
         pictures = effects.develop(light * in_frame[:, None], self._tensor(exposure))

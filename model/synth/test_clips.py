@@ -45,7 +45,7 @@ CAPTURE_CLIPS = {"13": 16, "03": 6}
 UNEVEN = "uneven ground"
 TAKES = {"walk": 4, "turn": 3, "squat": 3, "sit": 5} | dict.fromkeys(KEYED, 5)
 """Clips of each motion by hand."""
-LIGHTS = {"ordinary": (0.65, 1.4), "dim": (0.07, 0.22), "glaring": (2.0, 4.5)}
+LIGHTS = {"ordinary": (0.65, 1.4), "dim": (0.1, 0.28), "glaring": (2.0, 4.5)}
 """Exposure, lowest and highest."""
 SIZES = ((480, 270), (270, 480), (640, 360), (360, 640), (360, 360))
 
@@ -96,7 +96,7 @@ def make_film(body: AnnyBody, wardrobe: Wardrobe, plan: Plan, sequences: list[Se
     camera = Camera(
         np.eye(3), np.eye(4), SIZES[int(rng.integers(len(SIZES)))], exposure,
         shutter=float(rng.uniform(0.1, 0.9)),
-        grain=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.02, 0.09) if light == "dim" else 0)),
+        grain=float(rng.uniform(0.0, 0.02) + (rng.uniform(0.005, 0.035) if light == "dim" else 0)),
         defocus_px=float(rng.uniform(0.3, 0.9)), coarse=int(rng.choice([1, 1, 1, 2])),
         quality=int(rng.choice([100, 100, rng.integers(12, 70)])),
     )  # fmt: skip
