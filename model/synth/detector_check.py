@@ -81,7 +81,7 @@ def summary(seen: list[Seen]) -> dict[str, object]:
         "exchanged_share": float(np.concatenate([one.exchanged for one in seen]).mean()),
         "error_percent": _quantiles(size),
         "error_mean_percent": float(np.nanmean(size)),
-        "jitter_percent": float(np.nanmedian(np.linalg.norm(step, axis=-1))),
+        "jitter_percent": _quantiles(np.linalg.norm(step, axis=-1))["50"],
         "by_joint": by_joint,
     }
 
