@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -35,12 +36,28 @@ def lifted(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, time_
     under = (-lowest_m(space, rest, pose, footing) - TOLERANCE_M).clamp(min=0)
     if not bool(under.any()):
         return pose
-    apart = time_s[:, None] - time_s[None]
     # A running maximum keeps the lift whole where it is needed, the mean over the same span makes it soft.
-    most = torch.where(apart.abs() <= SPREAD_S, under[None], 0.0).amax(1)
-    weight = torch.exp(-0.5 * (apart / (0.5 * SPREAD_S)) ** 2) * (apart.abs() <= SPREAD_S)
-    lift = torch.maximum((weight @ most) / weight.sum(1), under)
+    most, soft = torch.empty_like(under), torch.empty_like(under)
+    for here, near, apart in _neighbours(time_s):
+        most[here] = torch.where(apart <= SPREAD_S, under[near], 0.0).amax(1)
+    for here, near, apart in _neighbours(time_s):
+        weight = torch.exp(-0.5 * (apart / (0.5 * SPREAD_S)) ** 2) * (apart <= SPREAD_S)
+        soft[here] = (weight @ most[near]) / weight.sum(1)
+    lift = torch.maximum(soft, under)
     return Pose(pose.position + lift[:, None] * footing.up, pose.orientation, pose.angles)
+
+
+def _neighbours(time_s: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Blocks of frames, the frames that lie within ``SPREAD_S`` of any of them, and how far apart (s) they are.
+
+    By blocks, so that memory does not grow with the square of the clip.
+    """
+    for start in range(0, len(time_s), _BLOCK):
+        here = slice(start, min(start + _BLOCK, len(time_s)))
+        first = int(torch.searchsorted(time_s, time_s[here.start] - SPREAD_S)) - 1
+        last = int(torch.searchsorted(time_s, time_s[here.stop - 1] + SPREAD_S, right=True)) + 1
+        near = slice(max(first, 0), min(last, len(time_s)))
+        yield here, near, (time_s[here, None] - time_s[None, near]).abs()
 
 
 def lowest_m(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing) -> Tensor:
