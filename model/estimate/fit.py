@@ -144,12 +144,13 @@ class TemporalFit:
         """
         problem, e = self._problem, self._evidence.at(shared.focal_px)
         self._evidence = e
-        person = problem.shapes.at(shared.shape)
+        person = problem.shapes.at(shared.shape) if free else None
+        attachment = person.attachment if person else problem.shapes.attachment(shared.shape)
         lens = len(shared.shape) if free and not problem.lens.known else None
         count = (len(shared.shape) + (lens is not None)) if free else 0
-        points, derivative = self._points(person.attachment, pose)
+        points, derivative = self._points(attachment, pose)
         both = derivative
-        if free:
+        if person:
             changes = self._space.changes(person.moved, person.attachment, pose.orientation, pose.angles)
             both = torch.cat([derivative, changes / person.step], -1)
             if lens is not None:
@@ -173,7 +174,7 @@ class TemporalFit:
                 derivative[:, CONTACT_POINTS],
             )
             add_balance(equations, footing, self._settings, e.time_s, points, derivative)
-        if free:
+        if person:
             strength = self._strength
             size = len(shared.shape)
             equations.shared[:size, :size] += strength * person.matrix
