@@ -51,7 +51,7 @@ SETTLE_S = 0.1
 
 
 class Capture(Protocol):
-    """What is needed of a captured motion of T frames; see ``model.synth.mocap.Sequence``."""
+    """What is needed of a captured motion of T frames; see ``model.synth.motion.mocap.Sequence``."""
 
     @property
     def fps(self) -> float: ...

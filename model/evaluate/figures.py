@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_blender.contract.spaces import project_px
-from model.synth.painter import Paint, paint
+from model.synth.render.painter import Paint, paint
 from model.video import Video
 
 from .metrics import BONES, project

@@ -20,12 +20,12 @@ from torch.nn import functional
 from amr_blender.contract.spaces import project_px
 from model.body import AnnyBody
 
-from . import effects
-from .looks import Wardrobe, random_look
-from .raster import Raster, hits, project, rasterise, triangles, vertex_normals, visible
-from .scenery import Scenery, make_scenery, stacked
-from .scenes import random_shape
-from .shade import Shadows, lit, parts
+from .render import effects
+from .render.raster import Raster, hits, project, rasterise, triangles, vertex_normals, visible
+from .render.shade import Shadows, lit, parts
+from .scene.looks import Wardrobe, random_look
+from .scene.scenery import Scenery, make_scenery, stacked
+from .scene.scenes import random_shape
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator

@@ -21,12 +21,12 @@ from model.body.landmarks import LandmarkRegressor
 from model.estimate.pose_space import PoseSpace
 from model.paths import WEIGHTS, assets_folder
 
-from .enrich import Poses
-from .floor_acts import KEYED, play
-from .made_clips import BY_HAND, puppet_of
-from .overlap import Overlap
+from .clips.made_clips import BY_HAND, puppet_of
+from .motion.enrich import Poses
+from .motion.floor_acts import KEYED, play
+from .motion.overlap import Overlap
+from .motion.pose_bank import GROUPS, PoseBank, captured_poses, joined, taken
 from .pictures import PictureMaker
-from .pose_bank import GROUPS, PoseBank, captured_poses, joined, taken
 from .splits import seeds
 
 Array = NDArray[np.floating]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from amr_blender.contract.spaces import intrinsics
 from model.body import AnnyBody
-from model.synth.outfit import Garment
-from model.synth.painter import Paint, paint
-from model.synth.puppet import SIDES, FootPose, Posture, Puppet, arm, turn
+from model.synth.motion.puppet import SIDES, FootPose, Posture, Puppet, arm, turn
+from model.synth.render.painter import Paint, paint
+from model.synth.scene.outfit import Garment
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator

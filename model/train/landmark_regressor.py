@@ -23,7 +23,7 @@ from tqdm import tqdm
 from model.body import AnnyBody
 from model.body.landmarks import LANDMARK_NAMES
 from model.paths import WEIGHTS, assets_folder
-from model.synth.outfit import Tailor
+from model.synth.scene.outfit import Tailor
 
 from .landmark_anatomy import ANATOMY, Anatomy, candidates, guess_m, mirrored_name, mirrored_vertices
 from .landmark_images import Observation, See, observe, random_person

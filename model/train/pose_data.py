@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from model.body.retarget import retarget
 from model.estimate.pose_angles import angles_from_local, mirrored
 from model.estimate.pose_space import PoseSpace
-from model.synth.enrich import Poses, sample
-from model.synth.mocap import read_sequences
+from model.synth.motion.enrich import Poses, sample
+from model.synth.motion.mocap import read_sequences
 
 Array = NDArray[np.floating]
 RATE_HZ = 10.0

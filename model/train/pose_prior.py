@@ -211,7 +211,7 @@ precision, `tail`, `lower` and `upper` (Q,), float32.
 - **Use**: `model/estimate/prior.py` reads it for the solver. The heading and position of the body are not in it.
 - **Made by** `python -m model.train.pose_prior` (seed {SEED}) from {POSES} poses and their mirror images:
   {100 * (1 - DRAWN_SHARE):.0f} % motion capture, retargeted by `model/body/retarget.py`, each kind of action counted
-  with the root of its length; {100 * DRAWN_SHARE:.0f} % drawn by `model/synth/enrich.py` (sitting, kneeling, lying,
+  with the root of its length; {100 * DRAWN_SHARE:.0f} % drawn by `model.synth.motion.enrich` (sitting, kneeling, lying,
   crawling, balancing, squatting, hands at the body, captured halves mixed).
 {minutes}
 - **Split**: CMU subjects 03 and 13 are held out: no component has seen them. The number of components and the tails

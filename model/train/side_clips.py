@@ -24,12 +24,12 @@ from model.body.anny import RestBody
 from model.body.landmarks import LandmarkRegressor
 from model.body.retarget import retarget
 from model.detect import Networks
-from model.synth.clip_folder import CLIP, LANDMARKS, TRUTH, detect_clip
-from model.synth.demo_clip import skinned
-from model.synth.film import write_movie
-from model.synth.mocap import Sequence
-from model.synth.outfit import Garment
-from model.synth.painter import Paint, paint
+from model.synth.clips.clip_folder import CLIP, LANDMARKS, TRUTH, detect_clip
+from model.synth.clips.demo_clip import skinned
+from model.synth.motion.mocap import Sequence
+from model.synth.render.film import write_movie
+from model.synth.render.painter import Paint, paint
+from model.synth.scene.outfit import Garment
 
 from .landmark_images import LAYERS_M, Person, random_person
 

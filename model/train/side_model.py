@@ -31,9 +31,9 @@ from model.estimate.sides.groups import GROUPS
 from model.estimate.sides.motion import Steps, about_trunk, joined, steps
 from model.estimate.sides.weights import CAUTION, UNIT_S, SideWeights
 from model.paths import WEIGHTS, assets_folder
-from model.synth.clip_folder import LANDMARKS, TRUTH, read_landmarks
-from model.synth.mocap import read_sequences
-from model.synth.outfit import Tailor
+from model.synth.clips.clip_folder import LANDMARKS, TRUTH, read_landmarks
+from model.synth.motion.mocap import read_sequences
+from model.synth.scene.outfit import Tailor
 
 from .side_clips import make_clip
 

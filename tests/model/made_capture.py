@@ -6,7 +6,7 @@ import numpy as np
 
 from amr_blender.contract.rotations import matrix_from_quaternion
 from model.body.retarget import CAPTURE_JOINTS, CAPTURE_PARENTS
-from model.synth.mocap import Sequence
+from model.synth.motion.mocap import Sequence
 
 FPS = 60.0
 

@@ -9,7 +9,7 @@ import torch
 from model.body import AnnyBody
 from model.body.retarget import CAPTURE_JOINTS, FOOT_ROLL, Z_UP, Retargeted, retarget
 from model.paths import assets_folder
-from model.synth.mocap import Sequence, default_folder, read_sequences
+from model.synth.motion.mocap import Sequence, default_folder, read_sequences
 from tests.model.made_capture import FPS, sequence, turned
 
 LIMBS = {

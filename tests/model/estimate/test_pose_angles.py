@@ -8,7 +8,7 @@ import torch
 from model.body.retarget import retarget
 from model.estimate.pose_angles import angles_from_local
 from model.estimate.rotation import matrix_from_rotvec, rotvec_from_matrix
-from model.synth.mocap import default_folder, read_sequences
+from model.synth.motion.mocap import default_folder, read_sequences
 
 
 def random_angles(space, frames=200, seed=0, spread=0.7):

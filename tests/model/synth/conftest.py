@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from model.body import AnnyBody, RestBody
-from model.synth import acts
-from model.synth.acts import Motion
-from model.synth.film import Camera, Film
-from model.synth.looks import Wardrobe, random_look
-from model.synth.made_clips import puppet_of
-from model.synth.room import random_place
-from model.synth.scenes import camera_towards, framing_distance, random_lights, random_shape
+from model.synth.clips.made_clips import puppet_of
+from model.synth.motion import acts
+from model.synth.motion.acts import Motion
+from model.synth.render.film import Camera, Film
+from model.synth.scene.looks import Wardrobe, random_look
+from model.synth.scene.room import random_place
+from model.synth.scene.scenes import camera_towards, framing_distance, random_lights, random_shape
 
 
 @pytest.fixture(scope="session")

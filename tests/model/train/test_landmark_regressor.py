@@ -10,7 +10,7 @@ import pytest
 from model.body import AnnyBody
 from model.body.landmarks import LANDMARK_NAMES
 from model.paths import WEIGHTS, assets_folder
-from model.synth.outfit import Tailor
+from model.synth.scene.outfit import Tailor
 from model.train.landmark_anatomy import ANATOMY, mirrored_name, mirrored_vertices
 from model.train.landmark_images import Observation, observe, random_person
 from model.train.landmark_regressor import (

@@ -11,8 +11,8 @@ from model.body.landmarks import LandmarkRegressor
 from model.estimate.pose_space import PoseSpace
 from model.estimate.prior import FILE, PosePrior
 from model.paths import WEIGHTS, assets_folder
-from model.synth.enrich import Poses, sample
-from model.synth.mocap import default_folder
+from model.synth.motion.enrich import Poses, sample
+from model.synth.motion.mocap import default_folder
 from model.train.mixture import Mixture, fit
 from model.train.pose_data import Captured, balanced, both_ways, captured, with_guessed_ankles
 from model.train.pose_prior import (

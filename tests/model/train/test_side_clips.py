@@ -11,9 +11,9 @@ from model.body.landmarks import LandmarkRegressor
 from model.detect import Networks
 from model.detect.landmarks import OTHER_SIDE
 from model.paths import WEIGHTS, assets_folder
-from model.synth.clip_folder import CLIP, TRUTH, read_landmarks
-from model.synth.mocap import FILES, default_folder, read_sequences
-from model.synth.outfit import Tailor
+from model.synth.clips.clip_folder import CLIP, TRUTH, read_landmarks
+from model.synth.motion.mocap import FILES, default_folder, read_sequences
+from model.synth.scene.outfit import Tailor
 from model.train import side_clips
 from model.train.side_model import example
 

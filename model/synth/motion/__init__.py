@@ -1,0 +1,1 @@
+"""How people move and pose: captured, by hand, drawn at random."""

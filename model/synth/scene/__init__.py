@@ -1,0 +1,1 @@
+"""Who and what is seen: bodies, clothes, rooms, lights, cameras."""
