@@ -1,0 +1,95 @@
+"""Many people's skeletons and points at hand, to be posed by the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.estimate.pose_space import PoseSpace
+
+from ..scene.scenes import random_shape
+
+YOUNG_SHARE = 0.2
+"""Of the people: infants and children, for whom Anny's proportions change most."""
+_ENDS_M = 0.03
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """N people, float32; S moving bones, L points of the pose space's regressor, P shape numbers."""
+
+    heads_m: Tensor
+    """(N, S, 3) rest heads of the moving bones."""
+    arms_m: Tensor
+    """(N, L, S, 3) weighted lever arms of the points."""
+    shares: Tensor
+    """(L, S)."""
+    shape: Tensor
+    """(N, P)."""
+    stature_m: Tensor
+    """(N,) standing height."""
+    leg_scale: Tensor
+    """(N,) legs against the average body's."""
+
+    @classmethod
+    def draw(cls, space: PoseSpace, bodies: tuple[int, int], count: int) -> Crowd:
+        """``count`` people of the ``bodies`` (first, end) that a split may use."""
+        body, regressor = space.body, space.skeleton.regressor
+        z = body.rest(body.default_shape()).vertices_m[:, 2]
+        ends = torch.nonzero((z > z.max() - _ENDS_M) | (z < z.min() + _ENDS_M))[:, 0]
+        watch = body.watch(torch.cat([regressor.vertex_index.flatten(), ends]))
+        first, end = bodies
+        heads, arms, shapes, statures = [], [], [], []
+        for number in range(count):
+            rng = np.random.default_rng([first + number % (end - first), 14])
+            shape = random_shape(body, rng, age=(0.1, 0.5) if rng.random() < YOUNG_SHARE else (0.5, 1.0))
+            rest = watch(shape)
+            vertices = rest.vertices_m[: regressor.vertex_index.numel()].double()
+            attachment = space.skeleton.attach(
+                rest.heads_m.double(), vertices.reshape(*regressor.vertex_index.shape, 3)
+            )
+            heads.append(attachment.heads_m.float())
+            arms.append(attachment.arms_m.float())
+            shapes.append(shape.float())
+            statures.append(float(rest.vertices_m[:, 2].max() - rest.vertices_m[:, 2].min()))
+        average = space.attach(body.rest(body.default_shape()))
+        hip, foot = (space.skeleton.names.index(n) for n in ("upperleg01.L", "foot.L"))
+        whole = torch.stack(heads)
+        leg = whole[:, hip, 2] - whole[:, foot, 2]
+        usual = float(average.heads_m[hip, 2] - average.heads_m[foot, 2])
+        return cls(
+            whole,
+            torch.stack(arms),
+            average.shares.float(),
+            torch.stack(shapes),
+            torch.tensor(statures),
+            leg / usual,
+        )
+
+    def points(self, person: Tensor, local: Tensor, parents: tuple[int, ...]) -> Tensor:
+        """Posed points of many people, about the head of the hips' bone.
+
+        Args:
+            person: (B,) who. local: (B, T, S, 3, 3) local rotations of the moving bones, the first one's the
+                orientation of the hips. parents: of the moving bones.
+
+        Returns:
+            (B, T, L, 3) metres, in the axes of the orientation.
+        """
+        rest = self.heads_m[person]
+        turned: list[Tensor] = [local[:, :, 0]]
+        placed: list[Tensor] = [torch.zeros_like(local[:, :, 0, 0])]
+        for bone in range(1, len(parents)):
+            above = parents[bone]
+            turned.append(turned[above] @ local[:, :, bone])
+            step = (rest[:, bone] - rest[:, above])[:, None, :, None]
+            placed.append(placed[above] + (turned[above] @ step)[..., 0])
+        rotations, heads = torch.stack(turned, 2), torch.stack(placed, 2)  # (B, T, S, 3, 3), (B, T, S, 3)
+        batch, frames, bones = heads.shape[:3]
+        arms = self.arms_m[person].permute(0, 2, 3, 1).reshape(batch, bones * 3, -1)  # (B, S * 3, L)
+        flat = rotations.permute(0, 1, 3, 2, 4).reshape(batch, frames * 3, bones * 3)
+        swung = (flat @ arms).reshape(batch, frames, 3, -1).transpose(2, 3)
+        return swung + torch.einsum("ls,btsd->btld", self.shares, heads)
