@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 STDLIB = frozenset(sys.stdlib_module_names)
 BLENDER = frozenset({"bpy", "bpy_extras", "mathutils", "gpu", "blf", "bmesh", "addon_utils", "idprop"})
-INFERENCE = frozenset({"torch", "numpy", "cv2"})
+INFERENCE = frozenset({"torch", "numpy", "cv2", "safetensors"})
 
 # part: (packages from outside that it may import, parts of the project that it may import)
 TABLE: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {

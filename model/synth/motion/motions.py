@@ -6,8 +6,8 @@ lowest) on the ground.  World: metres, Z up, ground at 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from model.estimate.pose_space import PoseSpace
 
 from .choreography import ease
 from .enrich import Poses
-from .mocap import read_sequences
+from .mocap import Sequence, read_sequences
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator
@@ -64,18 +64,18 @@ class MotionBank:
     """Draws motions of a split.
 
     Args:
-        space: degrees of freedom. poses: drawn poses (``PoseBank.drawn``). split: of the capture.
-        folder: of the capture.
+        space: degrees of freedom. poses: drawn poses (``PoseBank.drawn``). sequences: captured ones; by default all
+            that may be trained on.
     """
 
-    def __init__(self, space: PoseSpace, poses: Poses, split: str = "train", folder: Path | None = None) -> None:
+    def __init__(self, space: PoseSpace, poses: Poses, sequences: Iterable[Sequence] | None = None) -> None:
         self._space, self._poses = space, poses
         self._keys = quaternion_from_matrix(poses.orientation.numpy())
         self._of = {c: np.flatnonzero(poses.category == c) for c in np.unique(poses.category).tolist()}
         rest = space.body.rest(space.body.default_shape())
         self._captured: list[tuple[Motion, float]] = []
         weight = []
-        for sequence in read_sequences(folder, split):
+        for sequence in read_sequences(split="train") if sequences is None else sequences:
             moved = retarget(space.body, rest, sequence)
             orientation = continuous(quaternion_from_matrix(moved.local[:, 0].numpy()))
             motion = Motion(angles_from_local(space, moved.local).numpy(), orientation, moved.position_m.numpy())

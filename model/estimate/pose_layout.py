@@ -1,0 +1,71 @@
+"""The pose space as the networks write it: rotations of ball joints, sines and cosines of hinges."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.networks.initial import InitialOutput
+
+from .pose_space import PoseSpace
+from .rotation import cross_matrix, matrix_from_rotvec, rotvec_from_matrix
+
+
+class PoseLayout:
+    """Between angles (..., Q) of a pose space, what ``InitialNet`` gives, and rotations of the S moving bones.
+
+    Attributes:
+        balls: names of the J ball joints. hinges: names of the H hinges and twists.
+        parents: of the moving bones.
+    """
+
+    def __init__(self, space: PoseSpace) -> None:
+        unit = space.rotvecs(torch.eye(len(space.names), dtype=torch.float64)).float()  # (Q, S, 3)
+        slots = [vectors.norm(dim=-1).nonzero()[:, 0].tolist() for vectors in unit]
+        self.balls = [name[:-2] for name in space.names if name.endswith(".x")]
+        self.hinges = [name for name in space.names if not name.endswith((".x", ".y", ".z"))]
+        self.parents = tuple(space.skeleton.parents)
+        self.names = list(space.names)
+        first = [space.names.index(f"{name}.x") for name in self.balls]
+        self._ball_columns = torch.tensor([[c, c + 1, c + 2] for c in first])
+        self._bones = torch.tensor([len(slots[c]) for c in first], dtype=torch.float32)
+        self._ball_slots = torch.tensor([slot for c in first for slot in slots[c]])
+        self._ball_of_slot = torch.tensor([j for j, c in enumerate(first) for _ in slots[c]])
+        self._hinge_columns = torch.tensor([space.names.index(name) for name in self.hinges])
+        self._hinge_slots = torch.tensor([slots[c][0] for c in self._hinge_columns.tolist()])
+        axes = unit[self._hinge_columns].sum(1)
+        self._cross = cross_matrix(axes)
+        self._size = len(space.skeleton.names)
+
+    def targets(self, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., Q) angles to (..., J, 3, 3) rotations of each bone of each ball, and (..., H, 2) cosine and sine."""
+        balls = angles[..., self._ball_columns] / self._bones[:, None].to(angles)
+        hinges = angles[..., self._hinge_columns]
+        return matrix_from_rotvec(balls), torch.stack([hinges.cos(), hinges.sin()], -1)
+
+    def local(self, balls: Tensor, hinges: Tensor, orientation: Tensor) -> Tensor:
+        """(..., S, 3, 3) local rotations of the moving bones; ``orientation`` (..., 3, 3) of the hips."""
+        cosine, sine = hinges[..., 0, None, None], hinges[..., 1, None, None]
+        cross = self._cross.to(balls)
+        turn = torch.eye(3).to(balls) + sine * cross + (1 - cosine) * (cross @ cross)
+        parts = torch.cat([orientation[..., None, :, :], balls[..., self._ball_of_slot, :, :], turn], -3)
+        order = torch.cat([torch.zeros(1, dtype=torch.long), self._ball_slots, self._hinge_slots])
+        return parts[..., torch.argsort(order), :, :]
+
+    def angles(self, output: InitialOutput) -> Tensor:
+        """(..., Q) angles of what the network gave."""
+        balls = rotvec_from_matrix(output.balls) * self._bones[:, None]
+        out = torch.zeros((*balls.shape[:-2], len(self.names)), dtype=balls.dtype)
+        out[..., self._ball_columns.flatten()] = balls.flatten(-2)
+        out[..., self._hinge_columns] = torch.atan2(output.hinges[..., 1], output.hinges[..., 0])
+        return out
+
+    def angle_errors(self, output: InitialOutput, angles: Tensor) -> Tensor:
+        """(..., Q) by which the network's angles are wrong; for balls the rotation vector of the rest."""
+        balls, _ = self.targets(angles)
+        off = rotvec_from_matrix(output.balls.mT @ balls) * self._bones[:, None]
+        hinge = angles[..., self._hinge_columns] - torch.atan2(output.hinges[..., 1], output.hinges[..., 0])
+        out = torch.zeros_like(angles)
+        out[..., self._ball_columns.flatten()] = off.flatten(-2)
+        out[..., self._hinge_columns] = torch.remainder(hinge + torch.pi, 2 * torch.pi) - torch.pi
+        return out

@@ -1,0 +1,176 @@
+"""The initial mesh estimate as a network: from a window of landmarks to pose, shape, place, contacts and doubt.
+
+A light transformer over time.  A frame's landmarks, in the straight view of ``straight_view``, become one token; blocks
+of attention over the window's frames (rotary positions in seconds, so that any frame rate is the same to it; Su et al.,
+2021), a depthwise convolution over the nearest frames, and a feed-forward layer (a Conformer block; Gulati et al.,
+2020) lift them.  Rotations are given by six numbers (Zhou et al., CVPR 2019), hinges by the sine and cosine of their
+one angle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .straight_view import FEATURES
+
+CONTACTS, GROUPS, LANDMARKS = 10, 3, 33
+_UPRIGHT = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
+"""First two columns of the orientation of somebody who stands facing the lens."""
+SIGMA = (0.003, 3.0)
+"""Bounds of every standard deviation, in its own unit."""
+
+
+@dataclass(frozen=True)
+class InitialSettings:
+    """Size of the network."""
+
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    kernel: int = 5
+    balls: int = 14
+    hinges: int = 6
+    angles: int = 48
+    shape: int = 13
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class InitialOutput:
+    """What the network says of B windows of T frames, in the axes of the straight view."""
+
+    balls: Tensor
+    """(B, T, J, 3, 3) local rotation of each bone of each ball joint (its bones share the turn evenly)."""
+    orientation: Tensor
+    """(B, T, 3, 3) of the hips."""
+    hinges: Tensor
+    """(B, T, H, 2) cosine and sine of the hinges' angles."""
+    place: Tensor
+    """(B, T, 3) of the hips' bone: right and down of the straight view's axis in metres of BlazePose's 3D, and the
+    logarithm of depth times ``per_metre``."""
+    up: Tensor
+    """(B, T, 3) unit vector against gravity."""
+    contacts: Tensor
+    """(B, T, C) log odds that a point rests on the ground."""
+    exchanged: Tensor
+    """(B, T, G) log odds that left and right of a group are exchanged."""
+    angle_sigma: Tensor
+    """(B, T, Q) radians, of the pose space's angles."""
+    orientation_sigma: Tensor
+    """(B, T, 3) radians, of the hips, about the straight view's axes."""
+    landmark_sigma_m: Tensor
+    """(B, T, L) of the landmarks about the hips, in metres of a body of 1.7 m."""
+    place_sigma: Tensor
+    """(B, T, 2) metres across and logarithm of depth."""
+    shape: Tensor
+    """(B, T, P) the person's shape as each frame tells it, standardised."""
+    stature: Tensor
+    """(B, T, 2) logarithm of the standing height in units of 1.7 m, and its standard deviation."""
+    say: Tensor
+    """(B, T) how much each frame counts for shape and stature (logit)."""
+
+
+class Block(nn.Module):
+    """Attention over the frames, a convolution over the nearest ones, a feed-forward layer; each beside a shortcut."""
+
+    def __init__(self, width: int, heads: int, kernel: int) -> None:
+        super().__init__()
+        self._heads = heads
+        self.before_attention, self.before_mix, self.before_feed = (nn.LayerNorm(width) for _ in range(3))
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.mixed = nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        batch, frames, width = x.shape
+        q, k, v = self.qkv(self.before_attention(x)).reshape(batch, frames, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = _turned(q, cosine, sine), _turned(k, cosine, sine)
+        seen = functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(seen.transpose(1, 2).reshape(batch, frames, width))
+        near = self.mix(self.before_mix(x).transpose(1, 2)).transpose(1, 2)
+        x = x + self.mixed(functional.gelu(near))
+        return x + self.feed(self.before_feed(x))
+
+
+class InitialNet(nn.Module):
+    """From features (B, T, FEATURES) to raw numbers (B, T, ``outputs``), which :meth:`read` names."""
+
+    def __init__(self, settings: InitialSettings | None = None) -> None:
+        super().__init__()
+        self.settings = s = settings or InitialSettings()
+        self._sizes = (
+            6 * s.balls, 6, 2 * s.hinges, 3, 3, CONTACTS, GROUPS, s.angles, 3, LANDMARKS, 2, s.shape, 2, 1,
+        )  # fmt: skip
+        self.outputs = sum(self._sizes)
+        self.embed = nn.Sequential(nn.Linear(FEATURES, 2 * s.width), nn.GELU(), nn.Linear(2 * s.width, s.width))
+        self.blocks = nn.ModuleList(Block(s.width, s.heads, s.kernel) for _ in range(s.depth))
+        self.last = nn.LayerNorm(s.width)
+        self.head = nn.Linear(s.width, self.outputs)
+        with torch.no_grad():
+            self.head.weight.mul_(0.2)
+            flat = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(s.balls)
+            hinge = torch.tensor([1.0, 0.0]).repeat(s.hinges)
+            start = [flat, torch.tensor(_UPRIGHT), hinge, torch.zeros(3), torch.tensor([0.0, -1.0, 0.0])]
+            bias = torch.cat(start)
+            self.head.bias.zero_()
+            self.head.bias[: len(bias)] = bias
+
+    def forward(self, features: Tensor, time_s: Tensor) -> Tensor:
+        """(B, T, FEATURES) and (B, T) seconds to (B, T, outputs)."""
+        half = self.settings.width // self.settings.heads // 2
+        rate = 30.0 * 1000.0 ** (-torch.arange(half, dtype=torch.float32, device=time_s.device) / half)
+        turn = ((time_s - time_s[:, :1])[:, None, :, None] * rate).float()
+        cosine, sine = turn.cos(), turn.sin()
+        x = self.embed(features)
+        for block in self.blocks:
+            x = block(x, cosine.to(x.dtype), sine.to(x.dtype))
+        raw: Tensor = self.head(self.last(x))
+        return raw
+
+    def read(self, raw: Tensor) -> InitialOutput:
+        """Names and units for the raw numbers."""
+        (
+            balls, orientation, hinges, place, up, contacts, exchanged, angles, about, landmarks, place_sigma, shape,
+            stature, say,
+        ) = raw.float().split(self._sizes, -1)  # fmt: skip
+        return InitialOutput(
+            balls=rotation_of(balls.unflatten(-1, (-1, 6))),
+            orientation=rotation_of(orientation),
+            hinges=functional.normalize(hinges.unflatten(-1, (-1, 2)), dim=-1),
+            place=place,
+            up=functional.normalize(up, dim=-1),
+            contacts=contacts,
+            exchanged=exchanged,
+            angle_sigma=_sigma(angles, 0.2),
+            orientation_sigma=_sigma(about, 0.2),
+            landmark_sigma_m=_sigma(landmarks, 0.1),
+            place_sigma=_sigma(place_sigma, 0.1),
+            shape=shape,
+            stature=torch.stack([stature[..., 0], _sigma(stature[..., 1], 0.1)], -1),
+            say=say[..., 0],
+        )
+
+
+def rotation_of(six: Tensor) -> Tensor:
+    """(..., 6) to (..., 3, 3): Gram-Schmidt of the first two columns (Zhou et al., CVPR 2019, eq. 15)."""
+    first = functional.normalize(six[..., :3], dim=-1)
+    second = functional.normalize(six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def _sigma(raw: Tensor, usual: float) -> Tensor:
+    return (usual * raw.clamp(-8, 8).exp()).clamp(*SIGMA)
+
+
+def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary positions: pairs of channels turned by an angle that grows with time."""
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cosine - b * sine, a * sine + b * cosine], -1)
