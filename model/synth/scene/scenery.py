@@ -12,7 +12,7 @@ from torch import Tensor
 from amr_blender.contract.spaces import intrinsics
 
 from ..render.shade import Lights, parts
-from .room import cast, random_place
+from .room import Place, cast, random_place
 from .scenes import look_at, random_lights
 
 Array = NDArray[np.floating]
@@ -58,15 +58,21 @@ def make_scenery(seed: int) -> Scenery:
     camera[:3, :3] = camera[:3, :3] @ [[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
     K = intrinsics(float(np.exp(rng.uniform(np.log(0.7), np.log(2.2)))) * max(size), *size)
     lights = padded(random_lights(rng, float(rng.uniform(0.8, 1.2))))
-    plate = cast(place, K, camera, size, np.array([0.5, 0.5]))
-    one, shape = torch.zeros(1, dtype=torch.int64), (3, size[1], size[0])
+    return seen(place, lights, K, camera, size)
+
+
+def seen(place: Place, lights: Lights, K: Array, camera_to_world: Array, size_px: tuple[int, int]) -> Scenery:
+    """``place`` under :func:`padded` lights from a camera that stands in it; arguments as of ``room.cast``."""
+    plate = cast(place, K, camera_to_world, size_px, np.array([0.5, 0.5]))
+    one, shape = torch.zeros(1, dtype=torch.int64), (3, size_px[1], size_px[0])
     sent = parts(plate.albedo, plate.points_m, plate.normals, lights, one)
     sent[0, plate.sky], sent[1:, plate.sky] = plate.albedo[plate.sky] * lights.brightness, 0.0
     bright = sent.sum(0)
     dark = bright - lights.shadow[0, 0] * sent[1]
     points = plate.points_m.clone()
     points[plate.sky] = 1e4  # no shadow falls there
-    return Scenery(K, camera, lights, *(pixels.T.reshape(shape).contiguous() for pixels in (bright, dark, points)))
+    pixels = (light.T.reshape(shape).contiguous() for light in (bright, dark, points))
+    return Scenery(K, camera_to_world, lights, *pixels)
 
 
 def padded(lights: Lights) -> Lights:
