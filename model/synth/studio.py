@@ -85,11 +85,14 @@ class Exposures:
     """Of compression; 100 does nothing."""
 
     @classmethod
-    def draw(cls, rng: Generator, count: int, size_px: int) -> Exposures:
-        """Any camera and codec: too dark, too bright, shaken, noisy, coarse, or none of it."""
+    def draw(cls, rng: Generator, count: int, size_px: int, hard: float = 1.0) -> Exposures:
+        """Any camera and codec: too dark, too bright, shaken, noisy, coarse, or none of it.
+
+        ``hard`` scales the shares of dark, bright and coarse ones.
+        """
         kind = rng.random(count)
         exposure = np.exp(rng.uniform(np.log(0.6), np.log(1.5), count))
-        dim, glaring = kind < _DIM, kind > 1 - _GLARING
+        dim, glaring = kind < hard * _DIM, kind > 1 - hard * _GLARING
         exposure[dim] = np.exp(rng.uniform(np.log(0.06), np.log(0.3), dim.sum()))
         exposure[glaring] = np.exp(rng.uniform(np.log(1.8), np.log(4.0), glaring.sum()))
         moving = rng.random(count) < _MOVING
@@ -98,7 +101,7 @@ class Exposures:
         smear = np.stack([np.cos(direction), np.sin(direction)], 1) * length[:, None]
         noise = rng.uniform(0.0, 0.03, count) + np.where(dim, rng.uniform(0.01, 0.06, count), 0)
         quality = np.where(rng.random(count) < 0.5, rng.integers(8, 80, count), 100)
-        coarse = rng.choice([1, 2, 3], count, p=[0.75, 0.17, 0.08])
+        coarse = rng.choice([1, 2, 3], count, p=[1 - 0.25 * hard, 0.17 * hard, 0.08 * hard])
         return cls(exposure, rng.uniform(0.25, 0.9, count), smear, coarse, noise, quality)
 
     def repeated(self, count: int) -> Exposures:
@@ -196,17 +199,18 @@ class Studio:
         flat[found.pixel] = lit(parts(albedo, world, normal, lights, found.picture), reached)
         return flat.reshape(count, side, side, 3).permute(0, 3, 1, 2).contiguous()
 
-    def things(self, rng: Generator, count: int, share: float = HIDDEN) -> tuple[Tensor, Tensor]:
+    def things(self, rng: Generator, count: int, share: float = HIDDEN, largest: float = 0.4) -> tuple[Tensor, Tensor]:
         """Flat, turned blocks and discs before a ``share`` of the pictures: (N, S, S) bool where they are, and
-        (N, 3, S, S) their light."""
+        (N, 3, S, S) their light.  Half their sides are at most ``largest`` sides of the picture."""
         side = torch.arange(self.size_px, device=self.device) + 0.5
         row, column = torch.meshgrid(side, side, indexing="ij")
         angle = self.tensor(rng.uniform(-0.6, 0.6, count))[:, None, None]
         middle = self.tensor(rng.uniform(0.15, 0.85, (count, 2)) * self.size_px)[..., None, None]
-        half = self.tensor(np.exp(rng.uniform(np.log(0.06), np.log(0.4), (count, 2))) * self.size_px)[..., None, None]
+        half = np.exp(rng.uniform(np.log(0.06), np.log(largest), (count, 2)))
+        half_px = self.tensor(half * self.size_px)[..., None, None]
         x, y = column - middle[:, 0], row - middle[:, 1]
-        u = ((x * angle.cos() + y * angle.sin()) / half[:, 0]).abs()
-        v = ((y * angle.cos() - x * angle.sin()) / half[:, 1]).abs()
+        u = ((x * angle.cos() + y * angle.sin()) / half_px[:, 0]).abs()
+        v = ((y * angle.cos() - x * angle.sin()) / half_px[:, 1]).abs()
         disc = self.tensor(rng.random(count))[:, None, None] < 0.3
         there = self.tensor(rng.random(count))[:, None, None] < share
         mask = there & torch.where(disc, u**2 + v**2 < 1, torch.maximum(u, v) < 1)
