@@ -11,7 +11,8 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,21 @@ def _bench(options: argparse.Namespace) -> None:
     print(json.dumps(figures, indent=2) if options.json else format_table(figures))
 
 
-def _evaluate(options: argparse.Namespace) -> None:
+@contextmanager
+def _checkout_only(what: str) -> Iterator[None]:
+    """Around an import of what an installed copy does not have."""
     try:
-        from model.evaluate import command
+        yield
     except ModuleNotFoundError as error:
-        message = f"This copy of the program can't evaluate (no {error.name})."
+        message = f"This copy of the program can't {what} (no {error.name})."
         raise AmrError(
             "checkout-needed", message, "Use a checkout, set up by 'python3.11 build_addon.py setup'."
         ) from error
 
+
+def _evaluate(options: argparse.Namespace) -> None:
+    with _checkout_only("evaluate"):
+        from model.evaluate import command
     if options.compare:
         if options.suites or options.out:
             options.wrong("--compare takes two reports and nothing else")
@@ -99,6 +106,22 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(
         command.evaluate(
             options.suites, options.out, options.methods, options.quick, options.cache, str(options.assets or "")
+        )
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    with _checkout_only("train"):
+        from model.train import command
+    print(
+        command.train(
+            options.network,
+            options.out,
+            options.budget,
+            options.minutes,
+            options.device,
+            options.workers,
+            options.threads,
         )
     )
 
@@ -170,6 +193,16 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", nargs=2, type=Path, metavar="REPORT", help="instead: what changed from one report.json to another"
     )
     command.set_defaults(run=_evaluate, wrong=command.error)
+
+    command = commands.add_parser("train", help="train a network")
+    command.add_argument("network", choices=("initial",))
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="of the run; default: build/NETWORK")
+    command.add_argument("--budget", choices=("small", "full"), help="for few cores or a GPU; default: as --device")
+    command.add_argument("--minutes", type=float, default=1e9, metavar="N", help="then stop; a next call goes on")
+    command.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that make data")
+    command.add_argument("--threads", type=int, default=0, metavar="N", help="of torch; default: its own choice")
+    command.set_defaults(run=_train)
     return parser
 
 

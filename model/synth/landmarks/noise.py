@@ -33,34 +33,36 @@ _CAPSULES = (
 class NoiseSettings:
     """Standard deviations are shares of the stature unless said; see ``model/synth/clips/detector_check.py``."""
 
-    bias: float = 0.007
+    bias: float = 0.006
     slow: float = 0.006
     slow_s: tuple[float, float] = (0.15, 0.8)
-    white: float = 0.0025
+    white: float = 0.0018
     shared: float = 0.6
     """Of an error's variance: common to landmarks that are near each other on the body."""
     shared_m: float = 0.3
-    extremity: float = 1.6
+    extremity: float = 1.5
     """How much worse wrists, hands and feet are than the trunk."""
-    hidden: float = 4.0
+    hidden: float = 6.0
     """How much worse a hidden landmark is."""
-    quality: float = 0.45
+    quality: float = 0.5
     """Spread (log) of how bad a clip is."""
     blur_s: float = 0.008
     """Error along the motion, in seconds of it."""
-    peak_rate: float = 0.12
+    peak_rate: float = 0.2
     """Per second and limb."""
     peak_s: tuple[float, float] = (0.06, 0.5)
-    peak: float = 0.07
-    guess_share: float = 0.35
+    peak: float = 0.1
+    guess_share: float = 0.4
     """Of the hidden limbs: seen where the other one is."""
-    depth_scale: tuple[float, float] = (0.45, 1.0)
+    depth_scale: tuple[float, float] = (0.45, 1.05)
     depth: float = 0.035
-    flat: float = 0.02
-    """Of the 3D across the viewing ray."""
-    tilt_deg: float = 8.0
+    depth_bias: float = 0.025
+    flat: float = 0.014
+    """Of the 3D across the viewing ray, as ``depth`` in statures; with ``flat_bias``, which lasts the whole clip."""
+    flat_bias: float = 0.012
+    tilt_deg: float = 5.0
     """Of the whole 3D, about the picture's axes."""
-    flip_share: float = 0.04
+    flip_share: float = 0.03
     """Of the time: a forearm, shin or whole limb points the wrong way in depth."""
     exchanged_share: float = 0.12
     """Of the clips: sides of a group are exchanged for a while."""
@@ -99,6 +101,11 @@ class Detector:
             worse[list(chain[2:])] = s.extremity
             worse[chain[1]] = 0.5 * (1 + s.extremity)
         self._worse = worse
+        self._steady = torch.ones(L)  # the 3D is about the hips, which are therefore the surest
+        self._steady[[LEFT_HIP, RIGHT_HIP]] = 0.4
+        limbs = torch.tensor([landmark for chain in CHAINS for landmark in chain[1:]])
+        self._usual, self._tells = torch.full((L,), 7.0), torch.full((L,), 1.5)  # log odds of visibility
+        self._usual[limbs], self._tells[limbs] = 3.0, 4.5
         self._other = torch.from_numpy(OTHER_SIDE)
         self._groups = [torch.tensor(sum(pairs, [])) for pairs in GROUPS.values()]
 
@@ -118,7 +125,7 @@ class Detector:
         hidden = self._hidden(points_m, rays, stature_m, focal, size, draw)
         clip = torch.exp(s.quality * draw.normal(1, 1, 1)) * self._worse[:, None]
         worse = clip * (1 + (s.hidden - 1) * hidden[..., None])
-        error = s.bias * clip * draw.normal(1, L, 2)
+        error = s.bias * worse * draw.normal(1, L, 2)
         error = (
             error
             + s.slow * worse * self._mixed(draw.slow(s.slow_s, L, 2))
@@ -134,7 +141,8 @@ class Detector:
         off = (seen - rays) * depth / metres
         world = self._world(points_m, stature_m, off, hidden, draw)
         size_off = off.norm(dim=-1) / 0.05
-        told = 4.0 - 4.5 * hidden - 1.2 * size_off.clamp(max=3) + 0.8 * draw.normal(1, L) + 0.7 * draw.slow(s.slow_s, L)
+        told = self._usual - self._tells * (hidden + 0.25 * size_off.clamp(max=3))
+        told = told + 0.9 * draw.normal(1, L) + 0.7 * draw.slow(s.slow_s, L)
         visibility = torch.sigmoid(told)
         seen, world, visibility, exchanged = self._exchange(seen, world, visibility, draw)
         present = self._present(hidden, draw)
@@ -182,7 +190,7 @@ class Detector:
         chance = (1 - torch.exp(-s.peak_rate * seconds))[:, None]
         there = (draw.uniform(1) < chance) & draw.while_(1.0, s.peak_s)
         reach = torch.tensor([0.15, 0.6, 1.0, 1.15, 1.15, 1.1][: len(chain)])
-        size = s.peak * torch.exp(0.5 * draw.normal(1, 1, 1))
+        size = s.peak * torch.exp(0.7 * draw.normal(1, 1, 1))
         wander = draw.normal(1, 1, 2) + 0.2 * draw.normal(draw.frames, 1, 2)
         return there[..., None, None] * size * wander * reach[:, None]
 
@@ -216,8 +224,12 @@ class Detector:
         rel = rel * scale * (1 + 0.05 * draw.normal(1, 1, 1))
         tilt = math.radians(s.tilt_deg) * (draw.normal(1, 2) + 0.5 * draw.slow(s.slow_s, 2)) * torch.tensor([1.0, 0.7])
         rel = rel @ _small_turn(tilt).mT
-        across = 0.7 * off * STATURE_M + s.flat * self._mixed(draw.slow(s.slow_s, L, 2)) * self._worse[:, None]
-        along = s.depth * (1 + 1.5 * hidden) * self._worse * self._mixed(draw.slow(s.slow_s, L))
+        frames = points.shape[1]
+        worse = (self._worse * self._steady * (1 + hidden))[..., None]
+        across = s.flat * self._mixed(draw.slow(s.slow_s, L, 2)) + s.flat_bias * draw.normal(1, L, 2)
+        across = (0.6 * off + across * worse) * STATURE_M
+        along = s.depth * self._mixed(draw.slow(s.slow_s, L)) + s.depth_bias * draw.normal(1, L)
+        along = along * worse[..., 0] * STATURE_M + 0.008 * draw.normal(frames, L)
         rel = rel + torch.cat([across, along[..., None]], -1)
         return rel - (rel[:, :, LEFT_HIP] + rel[:, :, RIGHT_HIP])[:, :, None] / 2
 

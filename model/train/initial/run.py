@@ -1,0 +1,189 @@
+"""``python -m model train initial``: seeded, resumable, on a processor or a GPU."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from model.networks.initial import InitialNet, InitialSettings
+from model.networks.weights import save_weights
+from model.synth.landmarks.crowd import Crowd
+from model.synth.landmarks.noise import NoiseSettings
+
+from .data import Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
+from .losses import losses, shape_mean, shape_sigma, total
+
+SEED = 2026
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may cost."""
+
+    steps: int
+    batch: int
+    chunks: int
+    """Of plays to train on."""
+    rate: float = 7e-4
+    warmup: int = 300
+    average: float = 0.998
+    """Of the weights over the steps."""
+    look: int = 250
+    """Steps between looks at the validation plays."""
+    patience: int = 12
+    """Looks without a better one after which training stops."""
+
+
+BUDGETS = {"small": Budget(9000, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+"""For two processor cores and for a GPU; the network is the same."""
+VALIDATION_CHUNKS = 1
+
+
+class Run:
+    """One training run in a folder: checkpoint, curve, weights.
+
+    Args:
+        folder: of the run. data: of the plays. budget: its cost. device: where to compute. workers: that make plays.
+    """
+
+    def __init__(self, folder: Path, data: Path, budget: Budget, device: str, workers: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._budget, self._device = folder, budget, torch.device(device)
+        self._layout, self._rest = layout(), average_landmarks(pose_space())
+        torch.manual_seed(SEED)
+        self._net = InitialNet(InitialSettings()).to(self._device)
+        self._optimiser = torch.optim.AdamW(self._net.parameters(), budget.rate, betas=(0.9, 0.98), weight_decay=0.05)
+        self._average = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
+        self._step, self._best, self._waited = 0, math.inf, 0
+        self._resume()
+        with tqdm(total=budget.chunks + VALIDATION_CHUNKS, desc="plays", disable=None) as bar:
+            plays = read_plays("train", budget.chunks, data, workers, lambda n: bar.update(n) and None)
+            held = read_plays("validation", VALIDATION_CHUNKS, data, workers, lambda n: bar.update(n) and None)
+        self._crowd, self._held_crowd = crowd_of(pose_space(), "train"), crowd_of(pose_space(), "validation")
+        self._windows = Windows(plays, self._crowd, NoiseSettings(), self._rest)
+        self._held = Windows(held, self._held_crowd, NoiseSettings(), self._rest)
+
+    def go(self, minutes: float) -> bool:
+        """Train until the end or for some ``minutes``; whether the end is reached."""
+        end = time.monotonic() + 60 * minutes
+        with tqdm(total=self._budget.steps, initial=self._step, desc="training", disable=None) as bar:
+            while self._step < self._budget.steps and self._waited < self._budget.patience:
+                terms = self._train()
+                bar.update()
+                if self._step % self._budget.look == 0:
+                    self._look(terms)
+                if time.monotonic() > end:
+                    self._save()
+                    return False
+        self._save()
+        return True
+
+    def _train(self) -> dict[str, float]:
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate()
+        rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
+        rows = torch.randint(len(self._windows), (self._budget.batch,), generator=rng)
+        terms, _ = self._measure(self._windows, self._crowd, rows, rng)
+        loss = total(terms)
+        self._optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
+        if bool(torch.isfinite(loss)):
+            self._optimiser.step()
+        keep = min(self._budget.average, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            for name, value in self._net.state_dict().items():
+                self._average[name].lerp_(value, 1 - keep)
+        self._step += 1
+        return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
+
+    def _measure(
+        self, windows: Windows, crowd: Crowd, rows: Tensor, rng: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        window = windows.batch(rows, rng)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            raw = self._net(window.features.to(self._device), window.time_s.to(self._device))
+        return losses(self._net.read(raw.float().cpu()), window, crowd, self._layout)
+
+    def _rate(self) -> float:
+        b = self._budget
+        warm = min(1.0, (self._step + 1) / b.warmup)
+        return b.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self._step / b.steps, 1.0))))
+
+    def _look(self, terms: dict[str, float]) -> None:
+        """Measure the averaged weights on validation plays, keep them if they are the best, and write the curve."""
+        now = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
+        self._net.load_state_dict(self._average)
+        self._net.eval()
+        rng = torch.Generator().manual_seed(SEED)
+        sums: dict[str, float] = {}
+        parts = torch.arange(len(self._held)).split(50)
+        with torch.no_grad():
+            for rows in parts:
+                held, watched = self._measure(self._held, self._held_crowd, rows, rng)
+                found = {"loss": total(held), **held, **watched}
+                for name, value in found.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(self._held)
+        if sums["points_mm"] < self._best:
+            self._best, self._waited = sums["points_mm"], 0
+            save_weights(self._folder / "initial.safetensors", self._net, self._about(sums))
+        else:
+            self._waited += 1
+        self._net.load_state_dict(now)
+        self._net.train()
+        row = {"step": self._step, "rate": self._rate()}
+        row |= {f"train {k}": round(v, 5) for k, v in terms.items()} | {
+            f"held {k}": round(v, 5) for k, v in sums.items()
+        }
+        path = self._folder / "curve.csv"
+        fresh = not path.is_file()
+        with path.open("a", newline="") as stream:
+            writer = csv.DictWriter(stream, list(row))
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        self._save()
+
+    def _about(self, held: dict[str, float]) -> dict[str, Any]:
+        """What the weights' file tells beside the weights."""
+        crowd = self._crowd
+        return {
+            "settings": self._net.settings.to_dict(),
+            "shape_names": pose_space().body.shape_names,
+            "shape_mean": [round(float(v), 6) for v in shape_mean(crowd)],
+            "shape_sigma": [round(float(v), 6) for v in shape_sigma(crowd)],
+            "angles": self._layout.names,
+            "step": self._step,
+            "held_points_mm": round(held["points_mm"], 2),
+        }
+
+    def _save(self) -> None:
+        state = {
+            "net": self._net.state_dict(),
+            "average": self._average,
+            "optimiser": self._optimiser.state_dict(),
+            "step": self._step,
+            "best": self._best,
+            "waited": self._waited,
+        }
+        partial = self._folder / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.replace(self._folder / "checkpoint.pt")
+
+    def _resume(self) -> None:
+        path = self._folder / "checkpoint.pt"
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        self._net.load_state_dict(state["net"])
+        self._average = state["average"]
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._step, self._best, self._waited = state["step"], state["best"], state["waited"]
