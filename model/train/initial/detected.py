@@ -2,7 +2,8 @@
 
 A play is drawn around its person and tracked as footage is, with fewer looks of the detector and one look of the
 landmark network at each frame.  Every number gives one file with the landmarks and the truth, or a marker where the
-detector found nobody, or something else; each is a function of its number.  Everything is of the train split.
+detector found nobody, or something else; each is a function of its part and number.  People and motions are those of
+``data``: ``Plays.person`` counts in ``crowd_of`` the part.
 """
 
 from __future__ import annotations
@@ -22,29 +23,22 @@ from tqdm import tqdm
 from amr_blender.contract.errors import PersonError
 from amr_blender.contract.files import written_whole
 from amr_blender.contract.spaces import project_px
-from model.body import AnnyBody
-from model.body.body_points import body_points
-from model.body.landmarks import LANDMARK_NAMES, LandmarkRegressor
+from model.body.landmarks import LANDMARK_NAMES
 from model.detect import Landmarks, Networks, find_people, track_landmarks
 from model.detect.landmarks import OTHER_SIDE
-from model.estimate.pose_space import PoseSpace
-from model.paths import WEIGHTS, assets_folder
+from model.paths import assets_folder
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.plays import Plays, Theatre
-from model.synth.motion.enrich import Poses
-from model.synth.motion.motions import MotionBank
-from model.synth.motion.pose_bank import PoseBank, captured_poses
 from model.synth.picture_clips import ClipMaker, PictureClip, frame_K, frame_size
 from model.synth.splits import seeds
 from model.video import Frame, Video, VideoInfo
 
+from .data import crowd_of, pose_space, theatre
+
 Array = NDArray[np.floating]
 FRAMES = 48
-PEOPLE = 4000
-"""Of the crowd: what ``Plays.person`` counts."""
-FIRST_PLAY = 10_000_000
+FIRST = {"train": 500_000_000, "validation": 1_500_000_000}
 """Number of the first clip's play: not among those that are used without pictures."""
-DRAWN_POSES = 6000
 LOOKS_PER_S = 4.0
 """Of the detector; the landmark network looks at every frame."""
 FEWEST_FRAMES = 12
@@ -52,7 +46,6 @@ FEWEST_FRAMES = 12
 LOST = 0.18
 """Further from the truth, in statures and the median of a clip's frames, the detector looks at something else."""
 NOBODY, SOMEBODY_ELSE = "nobody", "somebody else"
-POSES = "poses.npz"
 _JUDGED = np.arange(11, len(LANDMARK_NAMES))
 
 
@@ -142,13 +135,14 @@ class Pool:
     """Makes the files of ``folder``.
 
     Args:
-        space: its points are the landmarks, then the body's own. theatre, crowd: what is played. maker: draws it.
+        first: number of the first clip's play. stage, crowd: what is played, and by whom. maker: draws it.
     """
 
     def __init__(
-        self, folder: Path, theatre: Theatre, crowd: Crowd, maker: ClipMaker, networks: Networks, frames: int = FRAMES
-    ) -> None:
-        self._folder, self._theatre, self._crowd, self._maker = folder, theatre, crowd, maker
+        self, folder: Path, first: int, stage: Theatre, crowd: Crowd, maker: ClipMaker, networks: Networks,
+        frames: int = FRAMES,
+    ) -> None:  # fmt: skip
+        self._folder, self._first, self._stage, self._crowd, self._maker = folder, first, stage, crowd, maker
         self._networks, self._frames = networks, frames
 
     def file(self, number: int) -> Path:
@@ -159,8 +153,8 @@ class Pool:
         return self.file(number).with_suffix(".none")
 
     def drawn(self, number: int) -> tuple[Plays, PictureClip]:
-        play = self._theatre.play(FIRST_PLAY + number, self._frames)
-        return play, self._maker.clip(play, self._shape(play), np.random.default_rng([number, 19]))
+        play = self._stage.play(self._first + number, self._frames)
+        return play, self._maker.clip(play, self._shape(play), np.random.default_rng([self._first + number, 19]))
 
     def _shape(self, play: Plays) -> Tensor:
         return self._crowd.shape[int(play.person[0])]
@@ -190,42 +184,29 @@ class Pool:
             stream.write(found.encode())
 
 
-def drawn_poses(space: PoseSpace, path: Path) -> Poses:
-    """The pose bank's drawn poses; they take minutes, so they are kept at ``path``."""
-    if not path.is_file():
-        poses = PoseBank(space, captured_poses(space, "train"), DRAWN_POSES).drawn
-        with written_whole(path) as stream:
-            np.savez_compressed(
-                stream, angles=poses.angles.numpy(), orientation=poses.orientation.numpy(), category=poses.category
-            )
-    with np.load(path, allow_pickle=False) as archive:
-        return Poses(torch.from_numpy(archive["angles"]), torch.from_numpy(archive["orientation"]), archive["category"])
-
-
-def training_pool(folder: Path) -> Pool:
-    """The whole cast of the train split."""
-    assets, ours = assets_folder(), seeds("train")
-    body, networks = AnnyBody.load(assets), Networks.load(assets, torch.device("cpu"))
-    regressor = LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz")
-    space = PoseSpace(body, regressor.joined(body_points(body)))
-    bank = MotionBank(space, drawn_poses(space, folder / POSES))
-    crowd = Crowd.draw(space, ours["bodies"], PEOPLE)
-    return Pool(folder, Theatre(space, bank, crowd), crowd, ClipMaker(space, ours), networks)
+def pool(part: str, folder: Path, plays: Path) -> Pool:
+    """Of the people, motions and poses of a ``part`` of ``data``; ``plays`` is the folder where those are kept."""
+    space, networks = pose_space(), Networks.load(assets_folder(), torch.device("cpu"))
+    return Pool(
+        folder, FIRST[part], theatre(part, plays), crowd_of(space, part), ClipMaker(space, seeds("train")), networks
+    )
 
 
 def main() -> None:
     """Make what is missing of a range of numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/detected"))
+    parser.add_argument("--part", choices=list(FIRST), default="train", help="whose people and motions")
+    parser.add_argument("--plays", type=Path, default=Path("build/initial"), help="where the drawn poses are kept")
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--stride", type=int, default=1, help="from one number to the next")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    pool = training_pool(arguments.out)
+    made = pool(arguments.part, arguments.out, arguments.plays)
     first, stride = arguments.first, arguments.stride
     for number in tqdm(range(first, first + arguments.count * stride, stride), desc="drawing clips", disable=None):
-        pool.make(number)
+        made.make(number)
 
 
 if __name__ == "__main__":
