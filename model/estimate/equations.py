@@ -71,14 +71,15 @@ class Equations:
             self.right[k : k + count, :, 0] -= stencil[:, k, None] * weight * value
 
     def add_diagonal(self, first: int, precision: Tensor, pull: Tensor, cost: Tensor) -> None:
-        """Add to the unknowns from ``first`` on: (T, Q, Q) or (T, Q) precisions and (T, Q) pulls."""
+        """Add to the Q unknowns from ``first`` on: (T, Q, Q) or (T, Q) precisions and (T, Q) pulls."""
         self.cost += float(cost.sum())
-        block = self.system.diagonal[:, first:, first:]
+        mine = slice(first, first + pull.shape[1])
+        block = self.system.diagonal[:, mine, mine]
         if precision.dim() == 2:
             block.diagonal(dim1=1, dim2=2).add_(precision)
         else:
             block += precision
-        self.right[:, first:, 0] += pull
+        self.right[:, mine, 0] += pull
 
     def solve(self) -> tuple[Tensor, Tensor]:
         """Eliminate the frames (Schur complement) and solve.

@@ -18,6 +18,8 @@ from model.body.landmarks import LANDMARK_NAMES, Attachment
 
 from .equations import Equations
 from .evidence import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, STATURE_M, Evidence
+from .learned import Learned
+from .learned_terms import add_learned
 from .lens import LensPrior
 from .motion_terms import MotionTerms
 from .picture_terms import add_relative, add_reprojection
@@ -60,11 +62,14 @@ class TemporalFit:
         problem: degrees of freedom and priors.
         evidence: of T frames.
         footing: what carries the body, None while unknown.
+        learned: what the network says of the frames.
     """
 
-    def __init__(self, problem: Problem, evidence: Evidence, footing: Footing | None = None) -> None:
+    def __init__(
+        self, problem: Problem, evidence: Evidence, footing: Footing | None = None, learned: Learned | None = None
+    ) -> None:
         self._problem, self._space, self._settings = problem, problem.space, problem.settings
-        self._evidence, self._footing = evidence, footing
+        self._evidence, self._footing, self._learned = evidence, footing, learned
         self._motion = MotionTerms(evidence.time_s, problem.space.sigma, problem.settings)
 
     @property
@@ -75,6 +80,8 @@ class TemporalFit:
     def start(self, shared: Shared) -> Pose:
         """A pose to begin with: the torso from BlazePose's 3D, then each frame fitted to that 3D on its own."""
         e = self._evidence = self._evidence.at(shared.focal_px)
+        if self._learned is not None:
+            return self._learned.pose
         hips, shoulders = (
             (e.relative_m[:, a] - e.relative_m[:, b])
             for a, b in ((LEFT_HIP, RIGHT_HIP), (LEFT_SHOULDER, RIGHT_SHOULDER))
@@ -86,7 +93,7 @@ class TemporalFit:
         left = torch.linalg.cross(back, up)
         orientation = torch.stack([left, back, up], -1)
         default = torch.tensor(
-            [[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]], dtype=torch.float64
+            [[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]], dtype=torch.float64
         )  # upright, facing the lens
         usable = e.present & (torch.linalg.det(orientation) > 0.9)
         orientation = torch.where(usable[:, None, None], orientation, default)
@@ -160,6 +167,8 @@ class TemporalFit:
         add_reprojection(equations, e, self._settings, seen, moves, lens)
         add_relative(equations, e, self._settings, seen, moves, self._relative_scale(pose), depth_only=True)
         self._add_prior(equations, pose)
+        if self._learned is not None:
+            add_learned(equations, self._learned, self._settings, pose)
         footing = self._footing
         self._motion.add(
             equations, pose, None if footing is None else footing.flight, None if footing is None else footing.up

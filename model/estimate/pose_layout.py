@@ -52,12 +52,12 @@ class PoseLayout:
         order = torch.cat([torch.zeros(1, dtype=torch.long), self._ball_slots, self._hinge_slots])
         return parts[..., torch.argsort(order), :, :]
 
-    def angles(self, output: InitialOutput) -> Tensor:
-        """(..., Q) angles of what the network gave."""
-        balls = rotvec_from_matrix(output.balls) * self._bones[:, None]
-        out = torch.zeros((*balls.shape[:-2], len(self.names)), dtype=balls.dtype)
-        out[..., self._ball_columns.flatten()] = balls.flatten(-2)
-        out[..., self._hinge_columns] = torch.atan2(output.hinges[..., 1], output.hinges[..., 0])
+    def angles_of(self, balls: Tensor, hinges: Tensor) -> Tensor:
+        """(..., Q) angles of (..., J, 3, 3) balls' bones and (..., H, 2) hinges."""
+        turned = rotvec_from_matrix(balls) * self._bones[:, None].to(balls)
+        out = torch.zeros((*turned.shape[:-2], len(self.names)), dtype=turned.dtype)
+        out[..., self._ball_columns.flatten()] = turned.flatten(-2)
+        out[..., self._hinge_columns] = torch.atan2(hinges[..., 1], hinges[..., 0])
         return out
 
     def angle_errors(self, output: InitialOutput, angles: Tensor) -> Tensor:

@@ -23,6 +23,10 @@ class FitSettings:
     """Share of a frame's pose prior that counts: neighbouring frames hold nearly the same pose."""
     spread_strength: float = 1.0
     """Of each angle's own usual spread, which holds what the prior knows little of."""
+    learned_strength: float = 0.1
+    """Share of a frame for which what the network says counts: it errs alike in neighbouring frames."""
+    learned_reach: float = 2.0
+    """In standard deviations, where the network is doubted."""
     position_acceleration: float = 6.0
     """m/s^2; of the hips."""
     orientation_acceleration: float = 40.0

@@ -40,14 +40,20 @@ class ShapeSpace:
 
     Args:
         height_m: standing height to expect, with its standard deviation ``sigma_m``.
+        base: (P,) the shape to begin with, by default an average adult's.
     """
 
     def __init__(
-        self, body: AnnyBody, space: PoseSpace, height_m: float = HEIGHT_PRIOR_M, sigma_m: float = HEIGHT_SIGMA_M
+        self,
+        body: AnnyBody,
+        space: PoseSpace,
+        height_m: float = HEIGHT_PRIOR_M,
+        sigma_m: float = HEIGHT_SIGMA_M,
+        base: Tensor | None = None,
     ) -> None:
         self._body, self._space = body, space
         self._height_m, self._sigma_m = height_m, sigma_m
-        self._base = body.default_shape().cpu()
+        self._base = body.default_shape().cpu() if base is None else base.clone()
         self._free = [body.shape_names.index("height"), *range(len(body.phenotype_names), len(self._base))]
         z = body.rest(self._base).vertices_m[:, 2]
         ends = torch.nonzero((z > z.max() - _EXTREME_M) | (z < z.min() + _EXTREME_M))[:, 0]

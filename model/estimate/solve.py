@@ -16,6 +16,7 @@ from .contacts import contact_probability, flight_probability
 from .evidence import STATURE_M, Evidence
 from .fit import Problem, Shared, TemporalFit
 from .grounding import lifted, settled
+from .learned import Learned
 from .pose_space import Pose
 from .support_terms import Footing
 from .windows import clearest, hold, joined, solve_in_windows, windows
@@ -57,15 +58,17 @@ def single_threaded() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def solve(problem: Problem, evidence: Evidence, report: Callable[[int, int], None]) -> Solution:
+def solve(
+    problem: Problem, evidence: Evidence, report: Callable[[int, int], None], learned: Learned | None = None
+) -> Solution:
     """Fit shape, lens and poses, find the ground, then hold on it what rests.
 
     Args:
         problem: degrees of freedom and priors. evidence: landmarks of T frames, in some of which the person is seen.
-        report: (done, total) in steps of the solver.
+        report: (done, total) in steps of the solver. learned: what the network says of the clip.
     """
     with single_threaded():
-        clip = _Clip(problem, evidence, report)
+        clip = _Clip(problem, evidence, report, learned)
         if len(windows(len(evidence.time_s))) == 1:
             clip.fit_whole()
         else:
@@ -76,8 +79,10 @@ def solve(problem: Problem, evidence: Evidence, report: Callable[[int, int], Non
 class _Clip:
     """One clip, stretch by stretch, and how far its fits are."""
 
-    def __init__(self, problem: Problem, evidence: Evidence, report: Callable[[int, int], None]) -> None:
-        self._problem, self._evidence, self._report = problem, evidence, report
+    def __init__(
+        self, problem: Problem, evidence: Evidence, report: Callable[[int, int], None], learned: Learned | None
+    ) -> None:
+        self._problem, self._evidence, self._report, self._learned = problem, evidence, report, learned
         self._steps = problem.settings.iterations
         stretches = len(windows(len(evidence.time_s)))
         self._fits, self._finished = 2.0 * stretches + (2.0 if stretches > 1 else 0.0), 0.0
@@ -164,7 +169,8 @@ class _Clip:
         return self._problem.space.landmarks(attachment, pose.position, pose.orientation, pose.angles)[0]
 
     def _fit(self, part: slice, footing: Footing | None = None) -> TemporalFit:
-        return TemporalFit(self._problem, self._evidence.part(part), footing)
+        learned = None if self._learned is None else self._learned.part(part)
+        return TemporalFit(self._problem, self._evidence.part(part), footing, learned)
 
     def _round(self, fit: TemporalFit, pose: Pose, free: bool = True) -> Pose:
         return self._run(fit, pose, self._steps // ROUNDS, free, 1.0 / ROUNDS)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from .straight_view import FEATURES
 
 CONTACTS, GROUPS, LANDMARKS = 10, 3, 33
-_UPRIGHT = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
+_UPRIGHT = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 """First two columns of the orientation of somebody who stands facing the lens."""
 SIGMA = (0.003, 3.0)
 """Bounds of every standard deviation, in its own unit."""

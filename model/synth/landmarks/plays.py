@@ -95,8 +95,8 @@ class Theatre:
         if rng.random() < IN_THE_AIR:
             lift = rng.uniform(0.0, 0.8)
             points, root = points + [0, 0, lift], root + [0, 0, lift]
-        ahead = -orientation[0, :2, 1]
-        view = draw_view(rng, points[:: max(frames // 12, 1)].reshape(-1, 3), ahead / max(np.linalg.norm(ahead), 1e-6))
+        ahead = np.asarray(-orientation[0, :2, 1])
+        view = draw_view(rng, points[:: max(frames // 12, 1)].reshape(-1, 3), ahead / max(float(np.linalg.norm(ahead)), 1e-6))
         matrix = view.world_to_camera
         return Plays(
             np.array([person], np.int32),

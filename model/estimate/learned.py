@@ -1,0 +1,188 @@
+"""The initial estimate by the network: a clip's evidence in, a body with its doubts out.
+
+The clip is read in overlapping windows; what they say is faded into each other, so that there are no seams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from amr_blender.contract.errors import RuntimeSetupError
+from model.networks.initial import InitialNet, InitialOutput, InitialSettings
+from model.networks.straight_view import StraightView, straight_view
+from model.networks.weights import read_weights
+
+from .evidence import STATURE_M, Evidence
+from .pose_layout import PoseLayout
+from .pose_space import Pose, PoseSpace
+
+FILE = "initial.safetensors"
+WINDOW, OVERLAP = 96, 32
+"""Frames; the window is what the network was trained on."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the network says of T frames, float64, camera space."""
+
+    pose: Pose
+    angle_sigma: Tensor
+    """(T, Q) radians."""
+    orientation_sigma: Tensor
+    """(T, 3) radians, about the axes of the straight view."""
+    landmark_sigma_m: Tensor
+    """(T, L) about the hips."""
+    depth_sigma: Tensor
+    """(T,) of the logarithm of the depth."""
+    up: Tensor
+    """(3,) unit vector against gravity."""
+    contacts: Tensor
+    """(T, C) probabilities."""
+    exchanged: Tensor
+    """(T, G) probabilities that the sides of a group are exchanged."""
+    shape: Tensor
+    """(P,) of the body model."""
+    stature_m: float
+    stature_sigma: float
+    """Of its logarithm."""
+
+    def part(self, frames: slice) -> Learned:
+        """The same in a stretch of frames."""
+        whole = ("pose", "up", "shape", "stature_m", "stature_sigma")
+        kept = {k: v if k in whole else v[frames] for k, v in vars(self).items()}
+        return Learned(**{**kept, "pose": self.pose.part(frames)})
+
+
+class InitialEstimate:
+    """The trained network beside a pose space.
+
+    Args:
+        net: the network. layout: of the pose space. shape_mean, shape_sigma: (P,) what its shape is standardised by.
+    """
+
+    def __init__(self, net: InitialNet, layout: PoseLayout, shape_mean: Tensor, shape_sigma: Tensor) -> None:
+        self._net, self._layout = net.eval(), layout
+        self._shape_mean, self._shape_sigma = shape_mean, shape_sigma
+
+    @classmethod
+    def load(cls, path: Path, space: PoseSpace) -> InitialEstimate:
+        """Read ``initial.safetensors``.
+
+        Raises:
+            RuntimeSetupError: the file is missing, damaged, or about another pose space or body.
+        """
+        state, about = read_weights(path)
+        try:
+            if about["angles"] != space.names or about["shape_names"] != space.body.shape_names:
+                raise ValueError("it is about another body")
+            net = InitialNet(InitialSettings(**about["settings"]))
+            net.load_state_dict(state)
+            mean, sigma = (torch.tensor(about[name], dtype=torch.float64) for name in ("shape_mean", "shape_sigma"))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RuntimeSetupError(
+                "weights-mismatched", f"{path.name} can't be used ({error}).", "Install the add-on again."
+            ) from error
+        return cls(net, PoseLayout(space), mean, sigma)
+
+    @torch.no_grad()
+    def __call__(self, evidence: Evidence, height_m: float | None = None) -> Learned:
+        """Estimate a clip; ``height_m`` of the person where it is known."""
+        frames = len(evidence.time_s)
+        sums: dict[str, Tensor] = {}
+        say, shapes = [], []
+        for part, weight in _windows(frames):
+            output, view = self._read(evidence.part(part), height_m)
+            for name, value in _in_camera(output, view).items():
+                total = sums.setdefault(name, value.new_zeros((frames, *value.shape[1:])))
+                total[part] += weight.reshape(-1, *[1] * (value.dim() - 1)) * value
+            say.append(output.say[0] + weight.log())
+            shapes.append(torch.cat([output.shape[0], output.stature[0]], -1))
+        counts = torch.softmax(torch.cat(say), 0)[:, None]
+        shape = (counts * torch.cat(shapes)).sum(0).double()
+        return self._joined(sums, shape)
+
+    def _read(self, evidence: Evidence, height_m: float | None) -> tuple[InitialOutput, StraightView]:
+        """One window, B = 1."""
+        view = straight_view(
+            evidence.rays[None].float(),
+            evidence.confidence[None].float(),
+            evidence.world_m[None].float(),
+            evidence.present[None],
+            (evidence.time_s - evidence.time_s[0])[None].float(),
+            torch.tensor([height_m or 0.0]),
+        )
+        time_s = (evidence.time_s - evidence.time_s[0])[None].float()
+        return self._net.read(self._net(view.features, time_s)), view
+
+    def _joined(self, sums: dict[str, Tensor], shape: Tensor) -> Learned:
+        up = functional.normalize(sums["up"].double().sum(0), dim=0)
+        balls, hinges = (_rotation(sums["balls"]), functional.normalize(sums["hinges"], dim=-1))
+        depth = sums["depth"].double().exp()[:, None]
+        stature = float(shape[-2].exp()) * STATURE_M
+        return Learned(
+            pose=Pose(
+                sums["ray"].double() * depth,
+                _rotation(sums["orientation"].double()),
+                self._layout.angles_of(balls.double(), hinges.double()),
+            ),
+            angle_sigma=sums["angle_sigma"].double().exp(),
+            orientation_sigma=sums["orientation_sigma"].double().exp(),
+            landmark_sigma_m=sums["landmark_sigma"].double().exp() * stature / STATURE_M,
+            depth_sigma=sums["depth_sigma"].double().exp(),
+            up=up,
+            contacts=torch.sigmoid(sums["contacts"].double()),
+            exchanged=torch.sigmoid(sums["exchanged"].double()),
+            shape=self._shape_mean + self._shape_sigma * shape[:-2],
+            stature_m=stature,
+            stature_sigma=float(shape[-1]),
+        )
+
+
+def _windows(frames: int) -> Iterator[tuple[slice, Tensor]]:
+    """Windows that cover the clip, and the weights of their frames, which sum to one over all windows."""
+    count = max(-(-(frames - OVERLAP) // (WINDOW - OVERLAP)), 1)
+    length = min(frames, WINDOW)
+    starts = [round(k * (frames - length) / max(count - 1, 1)) for k in range(count)]
+    ramp = (torch.arange(length) + 0.5).minimum(length - 0.5 - torch.arange(length)).clamp(max=OVERLAP / 2)
+    total = torch.zeros(frames)
+    for start in starts:
+        total[start : start + length] += ramp
+    for start in starts:
+        part = slice(start, start + length)
+        yield part, ramp / total[part]
+
+
+def _in_camera(output: InitialOutput, view: StraightView) -> dict[str, Tensor]:
+    """(T, ...) quantities that can be faded from window to window: in the camera's axes, doubts as logarithms."""
+    turn = view.turn[0]
+    place = output.place[0]
+    across = torch.cat([place[:, :2] * view.per_metre[0][:, None], torch.ones_like(place[:, :1])], -1)
+    ray = (turn @ across[..., None])[..., 0]
+    return {
+        "balls": output.balls[0],
+        "hinges": output.hinges[0],
+        "orientation": turn @ output.orientation[0],
+        "ray": ray / ray[:, 2:],
+        "depth": place[:, 2] - view.per_metre[0].log() + ray[:, 2].log(),
+        "up": (turn @ output.up[0][..., None])[..., 0],
+        "contacts": output.contacts[0],
+        "exchanged": output.exchanged[0],
+        "angle_sigma": output.angle_sigma[0].log(),
+        "orientation_sigma": output.orientation_sigma[0].log(),
+        "landmark_sigma": output.landmark_sigma_m[0].log(),
+        "depth_sigma": output.place_sigma[0, :, 1].log(),
+    }
+
+
+def _rotation(mean: Tensor) -> Tensor:
+    """(..., 3, 3) means of rotations that are near each other to the rotation nearest to them."""
+    u, _, vh = torch.linalg.svd(mean)
+    flip = torch.ones_like(mean[..., 0])
+    flip[..., 2] = torch.linalg.det(u @ vh)
+    return (u * flip[..., None, :]) @ vh
