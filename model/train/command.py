@@ -19,5 +19,6 @@ def train(
         torch.set_num_threads(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     folder = out or BUILD / network
-    run = Run(folder, BUILD / network, BUDGETS[budget or ("full" if device == "cuda" else "small")], device, workers)
+    chosen = BUDGETS[budget or ("full" if device == "cuda" else "small")]
+    run = Run(folder, BUILD / network, chosen, device, workers, BUILD / "detected")
     return f"{'Finished' if run.go(minutes) else 'Not finished, call again'}: {folder}"

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from model.body.retarget import retarget
 from model.estimate.pose_angles import angles_from_local, mirrored
 from model.estimate.pose_space import PoseSpace
-from model.synth.motion.enrich import Poses, sample
+from model.synth.motion.enrich import Poses, joined, sample, taken
 from model.synth.motion.mocap import read_sequences
+from model.synth.splits import seeds
 
 Array = NDArray[np.floating]
 RATE_HZ = 10.0
 """Of captured frames that are looked at: neighbours tell the same."""
-TRAIN_SEED, HELD_OUT_SEED = 1, 2
+TRAIN_SEED, HELD_OUT_SEED = seeds("train")["poses"][0] + 1, seeds("test")["poses"][0]
 UNSEEN = ("collar",)
 """Joints that the capture does not measure: CMU's collars are rigid.  Noise of the pose space's own size stands in."""
 
@@ -88,11 +89,6 @@ def balanced(poses: Poses, count: int, rng: np.random.Generator) -> Poses:
     return taken(poses, rows)
 
 
-def taken(poses: Poses, rows: NDArray[np.integer]) -> Poses:
-    index = torch.from_numpy(rows)
-    return Poses(poses.angles[index], poses.orientation[index], poses.category[rows])
-
-
 def both_ways(space: PoseSpace, poses: Poses, rng: np.random.Generator) -> Array:
     """(2 N, Q) angles of poses and their mirror images, with noise where the capture says nothing."""
     angles = torch.cat([poses.angles, mirrored(space, poses.angles, poses.orientation)[0]]).numpy()
@@ -125,11 +121,7 @@ def collect(
     measured = captured(space, folder, "train", report)
     train = balanced(with_guessed_ankles(space, measured, rng), round(count * (1 - drawn_share)), rng)
     extra = sample(space, count - len(train.category), TRAIN_SEED, train)
-    together = Poses(
-        torch.cat([train.angles, extra.angles]),
-        torch.cat([train.orientation, extra.orientation]),
-        np.concatenate([train.category, extra.category]),
-    )
+    together = joined([train, extra])
     test = captured(space, folder, "test", report)
     new = sample(space, 2600, HELD_OUT_SEED, train)
     kinds, sizes = np.unique(measured.poses.category, return_counts=True)

@@ -63,6 +63,10 @@ class Plays:
         with np.load(path, allow_pickle=False) as archive:
             return cls(**{f.name: archive[f.name] for f in fields(cls)})
 
+    def chosen(self, rows: NDArray[np.integer]) -> Plays:
+        """Those of ``rows``."""
+        return Plays(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
     @classmethod
     def joined(cls, parts: list[Plays]) -> Plays:
         return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
@@ -96,7 +100,9 @@ class Theatre:
             lift = rng.uniform(0.0, 0.8)
             points, root = points + [0, 0, lift], root + [0, 0, lift]
         ahead = np.asarray(-orientation[0, :2, 1])
-        view = draw_view(rng, points[:: max(frames // 12, 1)].reshape(-1, 3), ahead / max(float(np.linalg.norm(ahead)), 1e-6))
+        view = draw_view(
+            rng, points[:: max(frames // 12, 1)].reshape(-1, 3), ahead / max(float(np.linalg.norm(ahead)), 1e-6)
+        )
         matrix = view.world_to_camera
         return Plays(
             np.array([person], np.int32),

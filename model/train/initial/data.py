@@ -18,10 +18,10 @@ from model.body.body_points import body_points
 from model.body.landmarks import LANDMARK_NAMES, LandmarkRegressor
 from model.estimate.pose_layout import PoseLayout
 from model.estimate.pose_space import PoseSpace
-from model.networks.straight_view import StraightView, straight_view, towards
+from model.networks.straight_view import straight_view, towards
 from model.paths import WEIGHTS, assets_folder
 from model.synth.landmarks.crowd import Crowd
-from model.synth.landmarks.noise import Detector, NoiseSettings
+from model.synth.landmarks.noise import Detector, NoiseSettings, Sighting
 from model.synth.landmarks.plays import Plays, Theatre
 from model.synth.motion.enrich import Poses
 from model.synth.motion.mocap import Sequence, read_sequences
@@ -148,48 +148,46 @@ class Windows:
         return len(self._plays.person)
 
     def batch(self, rows: Tensor, rng: torch.Generator) -> Window:
-        """The plays of ``rows``, seen with fresh noise through lenses and by people known or not."""
-        p, index = self._plays, rows.numpy()
-        person = torch.from_numpy(p.person[index]).long()
-        points, root, turned = (torch.from_numpy(a[index]) for a in (p.points_cam_m, p.root_cam_m, p.orientation))
-        fps, focal, size = (torch.from_numpy(a[index]) for a in (p.fps, p.focal, p.size))
-        seen = self._detector.look(points[:, :, LANDMARKS], self._crowd.stature_m[person], fps, focal, size, rng)
-        time_s = torch.arange(points.shape[1])[None] / fps[:, None]
-        count = len(rows)
-        guess = torch.exp(LENS_SIGMA * torch.randn(count, generator=rng))
-        guess = torch.where(torch.rand(count, generator=rng) < UNKNOWN_LENS, guess, torch.ones(count))
-        told = torch.where(torch.rand(count, generator=rng) < KNOWN_HEIGHT, self._crowd.stature_m[person], 0.0)
-        rays = seen.rays / guess[:, None, None, None]
-        view = straight_view(rays, seen.visibility, seen.world_m, seen.present, time_s, told)
-        return truth_of(
-            view, guess, time_s, person, torch.from_numpy(p.angles[index]), turned, points, root,
-            torch.from_numpy(p.up[index]), torch.from_numpy(p.contacts[index]), seen.exchanged, seen.present,
-        )  # fmt: skip
+        """The plays of ``rows``, seen with fresh noise."""
+        plays = self._plays.chosen(rows.numpy())
+        points = torch.from_numpy(plays.points_cam_m[:, :, LANDMARKS])
+        stature = self._crowd.stature_m[torch.from_numpy(plays.person).long()]
+        fps, focal, size = (torch.from_numpy(a) for a in (plays.fps, plays.focal, plays.size))
+        return window_of(plays, self._detector.look(points, stature, fps, focal, size, rng), stature, rng)
 
 
-def truth_of(
-    view: StraightView, guess: Tensor, time_s: Tensor, person: Tensor, angles: Tensor, orientation: Tensor,
-    points_cam_m: Tensor, root_cam_m: Tensor, up: Tensor, contacts: Tensor, exchanged: Tensor, present: Tensor,
-) -> Window:  # fmt: skip
-    """The truth in the axes of the straight view of the true lens; ``guess`` (B,) guessed by true focal length."""
+def window_of(plays: Plays, seen: Sighting, stature_m: Tensor, rng: torch.Generator) -> Window:
+    """What the network reads of B plays, through lenses and of people known or not, and the truth."""
+    count, frames = plays.angles.shape[:2]
+    time_s = torch.arange(frames)[None] / torch.from_numpy(plays.fps)[:, None]
+    guess = torch.exp(LENS_SIGMA * torch.randn(count, generator=rng))
+    guess = torch.where(torch.rand(count, generator=rng) < UNKNOWN_LENS, guess, torch.ones(count))
+    told = torch.where(torch.rand(count, generator=rng) < KNOWN_HEIGHT, stature_m, 0.0)
+    view = straight_view(
+        seen.rays / guess[:, None, None, None], seen.visibility, seen.world_m, seen.present, time_s, told
+    )
+    # The truth, in the axes of the straight view of the true lens.
     turn = towards(view.centre * guess[:, None, None])
     per_metre = view.per_metre * guess[:, None]
-    place = (root_cam_m[:, :, None] @ turn)[:, :, 0]
+    angles, orientation, points, root, up = (
+        torch.from_numpy(a) for a in (plays.angles, plays.orientation, plays.points_cam_m, plays.root_cam_m, plays.up)
+    )
+    place = (root[:, :, None] @ turn)[:, :, 0]
     depth = place[..., 2].clamp(min=0.2)
     across = place[..., :2] / depth[..., None] / per_metre[..., None]
     return Window(
         view.features,
         time_s,
-        person,
+        torch.from_numpy(plays.person).long(),
         angles,
         turn.mT @ orientation,
-        (points_cam_m - root_cam_m[:, :, None]) @ turn,
+        (points - root[:, :, None]) @ turn,
         torch.cat([across, (depth * per_metre).log()[..., None]], -1),
         per_metre,
         (up[:, None, None] @ turn)[:, :, 0],
-        contacts.float(),
-        exchanged.float(),
-        present,
+        torch.from_numpy(plays.contacts).float(),
+        seen.exchanged.float(),
+        seen.present,
     )
 
 

@@ -20,8 +20,11 @@ from model.synth.landmarks.noise import NoiseSettings
 
 from .data import Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
 from .losses import losses, shape_mean, shape_sigma, total
+from .seen import SeenWindows
 
 SEED = 2026
+SEEN = 0.4
+"""Weight of the detected clips beside the noise's: they are few."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ class Run:
 
     Args:
         folder: of the run. data: of the plays. budget: its cost. device: where to compute. workers: that make plays.
+        pool: of detected clips (see ``detected``), whose validation part lies beside it; as many as there are.
     """
 
-    def __init__(self, folder: Path, data: Path, budget: Budget, device: str, workers: int) -> None:
+    def __init__(self, folder: Path, data: Path, budget: Budget, device: str, workers: int, pool: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._budget, self._device = folder, budget, torch.device(device)
         self._layout, self._rest = layout(), average_landmarks(pose_space())
@@ -70,6 +74,8 @@ class Run:
         self._crowd, self._held_crowd = crowd_of(pose_space(), "train"), crowd_of(pose_space(), "validation")
         self._windows = Windows(plays, self._crowd, NoiseSettings(), self._rest)
         self._held = Windows(held, self._held_crowd, NoiseSettings(), self._rest)
+        self._seen = _seen(pool, self._crowd)
+        self._held_seen = _seen(pool.with_name(f"{pool.name}_validation"), self._held_crowd)
 
     def go(self, minutes: float) -> bool:
         """Train until the end or for some ``minutes``; whether the end is reached."""
@@ -93,6 +99,9 @@ class Run:
         rows = torch.randint(len(self._windows), (self._budget.batch,), generator=rng)
         terms, _ = self._measure(self._windows, self._crowd, rows, rng)
         loss = total(terms)
+        if self._seen:
+            rows = torch.randint(len(self._seen), (self._budget.batch // 2,), generator=rng)
+            loss = loss + SEEN * total(self._measure(self._seen, self._crowd, rows, rng)[0])
         self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
@@ -106,7 +115,7 @@ class Run:
         return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
 
     def _measure(
-        self, windows: Windows, crowd: Crowd, rows: Tensor, rng: torch.Generator
+        self, windows: Windows | SeenWindows, crowd: Crowd, rows: Tensor, rng: torch.Generator
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         window = windows.batch(rows, rng)
         with torch.autocast(self._device.type, torch.bfloat16):
@@ -123,15 +132,9 @@ class Run:
         now = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
         self._net.load_state_dict(self._average)
         self._net.eval()
-        rng = torch.Generator().manual_seed(SEED)
-        sums: dict[str, float] = {}
-        parts = torch.arange(len(self._held)).split(50)
-        with torch.no_grad():
-            for rows in parts:
-                held, watched = self._measure(self._held, self._held_crowd, rows, rng)
-                found = {"loss": total(held), **held, **watched}
-                for name, value in found.items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(self._held)
+        sums = self._held_out(self._held)
+        if self._held_seen:
+            sums |= {f"seen {name}": value for name, value in self._held_out(self._held_seen).items()}
         if sums["points_mm"] < self._best:
             self._best, self._waited = sums["points_mm"], 0
             save_weights(self._folder / "initial.safetensors", self._net, self._about(sums))
@@ -143,14 +146,18 @@ class Run:
         row |= {f"train {k}": round(v, 5) for k, v in terms.items()} | {
             f"held {k}": round(v, 5) for k, v in sums.items()
         }
-        path = self._folder / "curve.csv"
-        fresh = not path.is_file()
-        with path.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, list(row))
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
+        _append(self._folder / "curve.csv", row)
         self._save()
+
+    @torch.no_grad()
+    def _held_out(self, windows: Windows | SeenWindows) -> dict[str, float]:
+        """Means over validation windows, with the same noise at every look."""
+        rng, sums = torch.Generator().manual_seed(SEED), dict[str, float]()
+        for rows in torch.arange(len(windows)).split(50):
+            terms, watched = self._measure(windows, self._held_crowd, rows, rng)
+            for name, value in {"loss": total(terms), **terms, **watched}.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(windows)
+        return sums
 
     def _about(self, held: dict[str, float]) -> dict[str, Any]:
         """What the weights' file tells beside the weights."""
@@ -166,6 +173,7 @@ class Run:
         }
 
     def _save(self) -> None:
+        """The checkpoint, whole or not at all."""
         state = {
             "net": self._net.state_dict(),
             "average": self._average,
@@ -187,3 +195,19 @@ class Run:
         self._average = state["average"]
         self._optimiser.load_state_dict(state["optimiser"])
         self._step, self._best, self._waited = state["step"], state["best"], state["waited"]
+
+
+def _seen(folder: Path, crowd: Crowd) -> SeenWindows | None:
+    """The pool, if there is one."""
+    return SeenWindows(folder, crowd) if any(folder.glob("[0-9]*.npz")) else None
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    """Add a row to a table; columns that are new are added to it."""
+    rows: list[dict[str, Any]] = list(csv.DictReader(path.open(newline=""))) if path.is_file() else []
+    rows.append(row)
+    columns = list(dict.fromkeys(name for one in rows for name in one))
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,81 @@
+"""Windows of what the real detector saw (``detected``), to train on and to validate by, beside those of the noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.detect.landmarks import OTHER_SIDE, Landmarks
+from model.estimate.evidence import LEFT_HIP, RIGHT_HIP
+from model.estimate.sides import GROUPS, repair_sides
+from model.synth.landmarks.crowd import Crowd
+from model.synth.landmarks.noise import Sighting
+from model.synth.landmarks.plays import Plays
+from model.synth.picture_clips import frame_K
+
+from .data import Window, window_of
+from .detected import FRAMES, Detected, true_px
+
+EXCHANGED = 1.5
+"""How many times nearer the other side must be for a group to count as exchanged."""
+
+
+class SeenWindows:
+    """Batches of detected clips, all of ``FRAMES`` frames, sides repaired as the estimate does it.
+
+    Args:
+        folder: of the pool. crowd: its people.
+    """
+
+    def __init__(self, folder: Path, crowd: Crowd) -> None:
+        self._crowd = crowd
+        clips = [Detected.load(path) for path in sorted(folder.glob("[0-9]*.npz"))]
+        clips = [clip for clip in clips if len(clip.landmarks.frames) == FRAMES]
+        if not clips:
+            raise ValueError(f"no clips in {folder}")
+        repaired = [repair_sides(clip.landmarks).landmarks for clip in clips]
+        self._plays = Plays.joined([clip.play for clip in clips])
+        present = np.stack([landmarks.present for landmarks in repaired])
+        mask = present[:, :, None, None]
+        rays = np.stack([_rays(lm, clip) for lm, clip in zip(repaired, clips, strict=True)])
+        visibility, world = (
+            np.nan_to_num(np.stack([getattr(landmarks, name) for landmarks in repaired])).astype(np.float32)
+            for name in ("visibility", "world_m")
+        )
+        world = world - (world[:, :, LEFT_HIP] + world[:, :, RIGHT_HIP])[:, :, None] / 2
+        flags = np.stack([_exchanged(lm, clip.play) for lm, clip in zip(repaired, clips, strict=True)])
+        arrays = (rays * mask, visibility * mask[..., 0], world * mask, present, flags)
+        self._seen = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
+
+    def __len__(self) -> int:
+        return len(self._plays.person)
+
+    def batch(self, rows: Tensor, rng: torch.Generator) -> Window:
+        """The clips of ``rows``."""
+        plays = self._plays.chosen(rows.numpy())
+        stature = self._crowd.stature_m[torch.from_numpy(plays.person).long()]
+        return window_of(plays, Sighting(*(a[rows] for a in self._seen)), stature, rng)
+
+
+def _rays(landmarks: Landmarks, clip: Detected) -> NDArray[np.float32]:
+    """(T, 33, 2) through the true lens, 0 where nobody is seen."""
+    K = frame_K(clip.play)
+    return np.nan_to_num((landmarks.px - K[:2, 2]) / K[0, 0]).astype(np.float32)
+
+
+def _exchanged(landmarks: Landmarks, play: Plays) -> NDArray[np.bool_]:
+    """(T, G) which groups' sides the detector, or the repair, has taken for each other."""
+    true = true_px(play)
+    flags = []
+    for left, right in GROUPS.values():
+        group = np.array([*left, *right])
+        own, other = (
+            np.linalg.norm(np.nan_to_num(landmarks.px[:, group]) - points, axis=-1).sum(1)
+            for points in (true[:, group], true[:, OTHER_SIDE[group]])
+        )
+        flags.append(landmarks.present & (own > EXCHANGED * other))
+    return np.stack(flags, -1)
