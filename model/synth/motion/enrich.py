@@ -45,6 +45,21 @@ class Poses:
     """(N,) of ``CATEGORIES``."""
 
 
+def taken(poses: Poses, rows: NDArray[np.integer]) -> Poses:
+    """Some of the poses."""
+    index = torch.from_numpy(rows)
+    return Poses(poses.angles[index], poses.orientation[index], poses.category[rows])
+
+
+def joined(parts: list[Poses]) -> Poses:
+    """One after the other."""
+    return Poses(
+        torch.cat([p.angles for p in parts]),
+        torch.cat([p.orientation for p in parts]),
+        np.concatenate([p.category for p in parts]),
+    )
+
+
 def sample(space: PoseSpace, count: int, seed: int, captured: Poses | None = None) -> Poses:
     """Draw poses, as many of each category as of the next.
 
@@ -67,11 +82,7 @@ def sample(space: PoseSpace, count: int, seed: int, captured: Poses | None = Non
         for recipe, n in zip(recipes, rng.multinomial(size, chances / chances.sum()), strict=True):
             if n:
                 made.append(author.draw(category, recipe, int(n), rng))
-    together = Poses(
-        torch.cat([p.angles for p in made]),
-        torch.cat([p.orientation for p in made]),
-        np.concatenate([p.category for p in made]),
-    )
+    together = joined(made)
     flip = torch.from_numpy(rng.random(count) < 0.5)
     angles, orientation = mirrored(space, together.angles, together.orientation)
     heading = torch.from_numpy(about("z", rng.uniform(-180, 180, count)))

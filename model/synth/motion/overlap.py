@@ -25,7 +25,8 @@ APART = (
 """What may touch but not lie in one another."""
 _NEAR_M = 0.08
 """Nearer than this to the other part's skin, a point can be behind it; further inside nobody's limb gets."""
-_POSES_AT_ONCE = 16
+_PAIRS_AT_ONCE = 10_000_000
+"""Of points of two parts: memory."""
 
 
 class Overlap:
@@ -46,6 +47,8 @@ class Overlap:
                 mine = [i for i, n in enumerate(names) if n.startswith(stems) and n.endswith(side) and i not in inside]
                 self._index[part + side] = torch.tensor(mine[::every])
         self._used = torch.cat(list(self._index.values()))
+        pairs = max(len(self._index[one]) * len(self._index[other]) for one, other in APART)
+        self._at_once = max(_PAIRS_AT_ONCE // pairs, 1)
         ends = np.cumsum([0, *(len(index) for index in self._index.values())])
         self._slice = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._index)}
         faces = triangles(torch.from_numpy(body.quads.astype(np.int64)))
@@ -55,7 +58,7 @@ class Overlap:
 
     def depth_m(self, local: Tensor) -> Tensor:
         """(N, B, 3, 3) world-aligned local rotations to (N,) the deepest that any part lies in another."""
-        return torch.cat([self._depth_m(some) for some in local.float().split(_POSES_AT_ONCE)])
+        return torch.cat([self._depth_m(some) for some in local.float().split(self._at_once)])
 
     def _depth_m(self, local: Tensor) -> Tensor:
         rotations, heads = self._kinematics(local, self._heads, torch.zeros(len(local), 3))
@@ -63,14 +66,20 @@ class Overlap:
         blended = (self._weights @ torch.cat([rotations, offset[..., None]], -1).flatten(2)).unflatten(2, (3, 4))
         points = (blended[..., :3] @ self._points[..., None])[..., 0] + blended[..., 3]
         normals = torch.nn.functional.normalize((blended[..., :3] @ self._normals[..., None])[..., 0], dim=-1)
+        low = {name: points[:, part].amin(1) for name, part in self._slice.items()}
+        high = {name: points[:, part].amax(1) for name, part in self._slice.items()}
         deepest = torch.zeros(len(local))
         for one, other in APART:
-            mine, theirs = points[:, self._slice[one]], points[:, self._slice[other]]
+            # Only bodies on whom boxes around the two parts are near: an arm hardly ever meets a foot.
+            gap = torch.maximum(low[one] - high[other], low[other] - high[one]).amax(-1)
+            rows = (gap < _NEAR_M).nonzero()[:, 0]
+            mine, theirs = points[rows, self._slice[one]], points[rows, self._slice[other]]
             distance, nearest = torch.cdist(mine, theirs).min(2)
             picked = nearest[..., None].expand(-1, -1, 3)
             away = mine - theirs.gather(1, picked)
-            depth = -(away * normals[:, self._slice[other]].gather(1, picked)).sum(-1)
-            deepest = torch.maximum(deepest, torch.where(distance < _NEAR_M, depth, 0.0).amax(1).clamp(min=0))
+            depth = -(away * normals[rows, self._slice[other]].gather(1, picked)).sum(-1)
+            found = torch.where(distance < _NEAR_M, depth, 0.0).amax(1).clamp(min=0)
+            deepest[rows] = torch.maximum(deepest[rows], found)
         return deepest
 
 

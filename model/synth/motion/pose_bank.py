@@ -15,10 +15,11 @@ from model.estimate.pose_angles import angles_from_local, mirrored
 from model.estimate.pose_space import PoseSpace
 
 from ..splits import seeds
-from .enrich import Poses, sample
+from .enrich import Poses, joined, sample, taken
 from .limbs import about
 from .mocap import read_sequences
 from .overlap import Overlap
+from .recombine import Pool
 
 Array = NDArray[np.floating]
 Generator = np.random.Generator
@@ -34,13 +35,22 @@ GROUPS = {
     "hands at the body": ("hands at the body",),
 }
 """Drawn categories, by what they have in common; each group is drawn as often as the next."""
-DRAWN_SHARE = 0.4
-RECOMBINED_SHARE = 0.7
-"""Of the captured poses: legs, trunk and arms from different ones."""
+DRAWN_SHARE = 0.39
+RECOMBINED_SHARE = 0.85
+"""Of the captured poses: another's trunk and arms over the legs."""
+MIRRORED_SHARE, APART_SHARE = 0.3, 0.7
+"""Of those: both arms alike; or either from somebody else again."""
+OTHER_ARMS_SHARE = 0.7
+"""Of the drawn poses: with the arms of another one of the same category."""
 NUDGE_RAD = 0.01
 """Standard deviation of what is added to every angle."""
-MOST_OVERLAP_M = 0.006
-_LOOK_EVERY, _ROUNDS = 10, 12
+MOST_OVERLAP_M = 0.002
+"""As seen by looking at some points; 0.2 % of what passes is more than 1 cm deep."""
+STEP_RAD = {"shoulder": 0.04, "elbow": 0.04, "hip": 0.02, "knee": 0.02}
+"""Standard deviations by which drawn poses that overlap are moved, times the tries before."""
+_LOOK_EVERY, _ROUNDS, _CANDIDATES = 10, 8, 4
+_SPARE = 1.2
+"""More poses are made than are likely to be lost."""
 
 
 def captured_poses(space: PoseSpace, split: str, folder: Path | None = None) -> Poses:
@@ -63,19 +73,6 @@ def captured_poses(space: PoseSpace, split: str, folder: Path | None = None) -> 
     return Poses(torch.cat(angles), torch.cat(orientation), np.array(groups))
 
 
-def taken(poses: Poses, rows: NDArray[np.integer]) -> Poses:
-    index = torch.from_numpy(rows)
-    return Poses(poses.angles[index], poses.orientation[index], poses.category[rows])
-
-
-def joined(parts: list[Poses]) -> Poses:
-    return Poses(
-        torch.cat([p.angles for p in parts]),
-        torch.cat([p.orientation for p in parts]),
-        np.concatenate([p.category for p in parts]),
-    )
-
-
 class PoseBank:
     """A source of rotations for :class:`model.synth.pictures.PictureMaker`.
 
@@ -90,23 +87,24 @@ class PoseBank:
         free = taken(captured, np.flatnonzero(self._free(captured.angles, captured.orientation)))
         self.captured = self._both_ways(free)
         _, kind, sizes = np.unique(self.captured.category, return_inverse=True, return_counts=True)
-        chance = np.cumsum((1 / np.sqrt(sizes))[kind])  # a kind of action counts with the root of its length
-        self._chance = chance / chance[-1]
+        weight = (1 / np.sqrt(sizes))[kind]  # a kind of action counts with the root of its length
+        self._pool = Pool(space, self.captured, weight, np.zeros(len(kind)))
+        self._step_rad = np.array([STEP_RAD.get(name.split(".")[0], 0.0) for name in space.names])
         self.drawn = self._both_ways(self._draw(drawn, rng))
+        self._drawn_pool = Pool(space, self.drawn, np.ones(len(self.drawn.category)), self.drawn.category)
         body = space.body
         self._fingers = {s: [body.bone(f"finger{f}-{k}.{s}") for f in range(2, 6) for k in range(1, 4)] for s in "LR"}
         self._eyes = [body.bone(f"eye.{s}") for s in "LR"]
-        joint = [name.split(".")[0] for name in space.names]
-        arm = np.isin(joint, ["collar", "shoulder", "elbow", "forearm", "wrist"])
-        side = np.array([".L" in name for name in space.names])
-        legs = np.isin(joint, ["hip", "knee", "ankle"])
-        self._parts = [torch.from_numpy(part) for part in (legs, ~legs & ~arm, arm & side, arm & ~side)]
 
     def _free(self, angles: Tensor, orientation: Tensor) -> NDArray[np.bool_]:
         """(N,) no part of the body lies in another."""
         return np.asarray(
             (self._overlap.depth_m(self._space.local_rotations(orientation, angles)) < MOST_OVERLAP_M).numpy()
         )
+
+    def _moved(self, angles: Tensor, by_rad: Array) -> Tensor:
+        """Within the limits of hinges and twists."""
+        return torch.minimum(torch.maximum(angles + torch.from_numpy(by_rad), self._space.lower), self._space.upper)
 
     def _both_ways(self, poses: Poses) -> Poses:
         """With their mirror images, N later."""
@@ -116,13 +114,19 @@ class PoseBank:
     def _draw(self, count: int, rng: Generator) -> Poses:
         """About ``count`` drawn poses, as many of each group as of the next."""
         wanted = {c: -(-count // (len(GROUPS) * len(kinds))) for kinds in GROUPS.values() for c in kinds}
-        found: dict[str, list[Poses]] = {category: [] for category in wanted}
-        for number in range(_ROUNDS):
-            some = sample(self._space, 2 * count, self._first + number)
-            for category, parts in found.items():
-                if sum(len(p.category) for p in parts) < wanted[category]:
-                    new = taken(some, np.flatnonzero(some.category == category))
-                    parts.append(taken(new, np.flatnonzero(self._free(new.angles, new.orientation))))
+        some = sample(self._space, _CANDIDATES * count, self._first)
+        found: dict[str, list[Poses]] = {}
+        for category, number in wanted.items():
+            found[category] = parts = []
+            new = taken(some, rng.permutation(np.flatnonzero(some.category == category)))
+            for step in range(_ROUNDS):
+                # Hands that touch and shins that cross are often in the body: they are moved, further every time.
+                angles = self._moved(new.angles, rng.normal(0, 1, new.angles.shape) * (step * self._step_rad))
+                free = self._free(angles, new.orientation)
+                parts.append(taken(replace(new, angles=angles), np.flatnonzero(free)))
+                if sum(len(p.category) for p in parts) >= number:
+                    break
+                new = taken(new, np.flatnonzero(~free))
         whole = {category: joined(parts) for category, parts in found.items()}
         even = [
             taken(p, rng.choice(len(p.category), wanted[c], replace=len(p.category) < wanted[c]))
@@ -132,41 +136,53 @@ class PoseBank:
 
     def draw(self, rng: Generator, count: int) -> Poses:
         """``count`` poses, each with a heading of its own."""
-        tries = 2 * count
-        drawn = rng.random(tries) < DRAWN_SHARE
-        one = self._recombined(rng, tries)
-        other = taken(self.drawn, rng.integers(0, len(self.drawn.category), tries))
-        pick = torch.from_numpy(drawn)
-        angles = torch.where(pick[:, None], other.angles, one.angles)
-        angles = angles + torch.from_numpy(rng.normal(0, NUDGE_RAD, angles.shape))
-        angles = torch.minimum(torch.maximum(angles, self._space.lower), self._space.upper)
-        orientation = torch.where(pick[:, None, None], other.orientation, one.orientation)
-        # What was drawn has been looked at; what was put together just now has not.
-        bad = ~drawn
-        bad[bad] = ~self._free(angles[~pick], orientation[~pick])
-        rows = np.concatenate([np.flatnonzero(~bad), np.flatnonzero(bad)])[:count]
+        from_drawn = rng.binomial(count, DRAWN_SHARE)
+        made = joined([self._with_other_arms(rng, from_drawn), self._from_capture(rng, count - from_drawn)])
+        mixed = taken(made, rng.permutation(count))
         heading = torch.from_numpy(about("z", rng.uniform(-180, 180, count)))
-        kept = taken(Poses(angles, orientation, np.where(drawn, other.category, one.category)), rows)
-        return replace(kept, orientation=heading @ kept.orientation)
+        return replace(mixed, orientation=heading @ mixed.orientation)
+
+    def _from_capture(self, rng: Generator, count: int) -> Poses:
+        """``count`` captured poses, recombined and nudged, with no part in another."""
+        parts: list[Poses] = []
+        missing, share = count, 1.0
+        while missing > 0:
+            some = self._recombined(rng, int(_SPARE * missing / share) + 1)
+            some = replace(some, angles=self._moved(some.angles, rng.normal(0, NUDGE_RAD, some.angles.shape)))
+            free = np.flatnonzero(self._free(some.angles, some.orientation))
+            parts.append(taken(some, free[:missing]))
+            missing -= len(parts[-1].category)
+            share = max(len(free) / len(some.category), 0.1)
+        return joined(parts)
 
     def _recombined(self, rng: Generator, count: int) -> Poses:
         """Captured poses, or one's legs under another's trunk, with arms alike or of two more."""
-        total = len(self.captured.category)
-
-        def some(number: int) -> NDArray[np.int64]:
-            return np.searchsorted(self._chance, rng.random(number))
-
-        rows = np.tile(some(count), (4, 1))  # legs, trunk, left arm, right arm
+        pool = self._pool
+        legs = pool.some(rng, count)
+        trunks = legs.copy()
         mixed = rng.random(count) < RECOMBINED_SHARE
+        trunks[mixed] = pool.trunks(rng, legs[mixed])
+        left, right = trunks.copy(), trunks.copy()
         kind = rng.random(count)
-        rows[1:, mixed] = some(int(mixed.sum()))
-        alike, apart = mixed & (kind < 0.5), mixed & (kind > 0.8)
-        rows[3, alike] = (rows[2, alike] + total // 2) % total  # the mirror image's right arm is the left one
-        rows[2, apart], rows[3, apart] = some(int(apart.sum())), some(int(apart.sum()))
-        angles = torch.empty(count, len(self._space.names), dtype=torch.float64)
-        for part, source in zip(self._parts, torch.from_numpy(rows), strict=True):
-            angles[:, part] = self.captured.angles[source][:, part]
-        return Poses(angles, self.captured.orientation[rows[0]], self.captured.category[rows[0]])
+        alike, apart = mixed & (kind < MIRRORED_SHARE), mixed & (kind > 1 - APART_SHARE)
+        right[alike] = pool.mirror_image(left[alike])
+        left[apart] = pool.arms(rng, legs[apart], trunks[apart])
+        right[apart] = pool.arms(rng, legs[apart], trunks[apart])
+        return pool.assembled(legs, trunks, left, right)
+
+    def _with_other_arms(self, rng: Generator, count: int) -> Poses:
+        """``count`` drawn poses, most with the arms of another: both of one, so that hands that meet still do."""
+        pool = self._drawn_pool
+        legs = pool.some(rng, count)
+        arms = legs.copy()
+        others = rng.random(count) < OTHER_ARMS_SHARE
+        arms[others] = pool.arms(rng, legs[others], legs[others])
+        made = pool.assembled(legs, legs, arms, arms)
+        angles = self._moved(made.angles, rng.normal(0, NUDGE_RAD, made.angles.shape))
+        # Where the arms don't suit, the pose stays as it was looked at: each category keeps its share.
+        free = torch.from_numpy(self._free(angles, made.orientation))
+        known = pool.poses.angles[torch.from_numpy(legs)]
+        return replace(made, angles=torch.where(free[:, None], angles, known))
 
     def __call__(self, rng: Generator, count: int) -> Array:
         """(N, B, 3, 3) world-aligned local rotations of ``count`` poses, with fingers and eyes."""
