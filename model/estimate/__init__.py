@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from model.video import VideoInfo
 
 from .evidence import gather
 from .fit import Problem, Shared
+from .learned import FILE as NETWORK_FILE
+from .learned import InitialEstimate, Learned
 from .lens import LEAST_SIGMA, LensPrior, unknown_lens
 from .pose_space import PoseSpace
 from .prior import FILE as PRIOR_FILE
@@ -32,7 +35,26 @@ from .sides import repair_sides
 from .solve import solve
 from .take_builder import build_take
 
-__all__ = ["estimate"]
+__all__ = ["Plan", "estimate"]
+
+
+HEIGHT_PER_SIGMA, LEAST_HEIGHT_SIGMA_M = 1.25, 0.03
+"""Standard deviation for the scale of the network's doubt (Laplace), and the least that is believed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which parts of the estimate take part."""
+
+    network: bool
+    fit: bool
+    trained: InitialEstimate | None = None
+    """To take in the place of the network that is shipped."""
+
+    @classmethod
+    def of(cls, quality: str) -> Plan:
+        """A draft is the network alone; otherwise the fit begins where the network ends."""
+        return cls(network=False, fit=True)
 
 
 def estimate(
@@ -42,12 +64,14 @@ def estimate(
     job: Job,
     report: Callable[[str, int, int], None],
     device: torch.device | str = "cpu",
+    plan: Plan | None = None,
 ) -> Take:
     """Fit the body to one person's landmarks.
 
     Args:
         landmarks: of T frames. body: the body model. info: of the clip. job: height, focal length and settings.
-        report: (stage, done, total). device: unused by the fit, whose matrices are small: it runs on the CPU.
+        report: (stage, done, total). device: unused: the matrices of the fit and the network are small.
+        plan: which parts take part; by default those of the job's quality.
 
     Raises:
         PersonError: the person is in no frame of the range.
@@ -64,14 +88,15 @@ def estimate(
     width, height = landmarks.size_px
     body = body.cpu()
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
-    shapes = (
-        ShapeSpace(body, space)
-        if job.actor_height_m is None
-        else ShapeSpace(body, space, job.actor_height_m, GIVEN_HEIGHT_SIGMA_M)
-    )
-    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
     evidence = gather(landmarks, lens.focal_px, (width / 2, height / 2))
-    solution = solve(problem, evidence, lambda done, total: report("fit", done, total))
+    plan = plan or Plan.of(job.quality)
+    learned = None
+    if plan.network:
+        network = plan.trained or InitialEstimate.load(WEIGHTS / NETWORK_FILE, space)
+        learned = network(evidence, job.actor_height_m)
+    shapes = _shapes(body, space, job.actor_height_m, learned)
+    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
+    solution = solve(problem, evidence, lambda done, total: report("fit", done, total), learned, plan.fit)
     evidence = evidence.at(solution.shared.focal_px)
     meta = {
         "amr_version": VERSION,
@@ -95,6 +120,17 @@ def estimate(
         "warnings": _warnings(landmarks, sides.exchanged, solution.filled.numpy()),
     }
     return build_take(body, space, evidence, solution, landmarks, meta)
+
+
+def _shapes(body: AnnyBody, space: PoseSpace, height_m: float | None, learned: Learned | None) -> ShapeSpace:
+    """The shapes to choose from: as tall as somebody said or the network guesses, or else an adult."""
+    base = None if learned is None else learned.shape
+    if height_m is not None:
+        return ShapeSpace(body, space, height_m, GIVEN_HEIGHT_SIGMA_M, base)
+    if learned is None:
+        return ShapeSpace(body, space)
+    sigma = max(HEIGHT_PER_SIGMA * learned.stature_sigma * learned.stature_m, LEAST_HEIGHT_SIGMA_M)
+    return ShapeSpace(body, space, learned.stature_m, sigma, base)
 
 
 def _lens(job: Job, info: VideoInfo) -> tuple[LensPrior, str]:

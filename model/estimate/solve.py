@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.body.anny import RestBody
 
-from .confidence import landmark_sigma_m
+from .confidence import ERROR_PER_SIGMA, landmark_sigma_m
 from .contacts import contact_probability, flight_probability
 from .evidence import STATURE_M, Evidence
 from .fit import Problem, Shared, TemporalFit
@@ -59,17 +59,24 @@ def single_threaded() -> Iterator[None]:
 
 
 def solve(
-    problem: Problem, evidence: Evidence, report: Callable[[int, int], None], learned: Learned | None = None
+    problem: Problem,
+    evidence: Evidence,
+    report: Callable[[int, int], None],
+    learned: Learned | None = None,
+    fit: bool = True,
 ) -> Solution:
     """Fit shape, lens and poses, find the ground, then hold on it what rests.
 
     Args:
         problem: degrees of freedom and priors. evidence: landmarks of T frames, in some of which the person is seen.
         report: (done, total) in steps of the solver. learned: what the network says of the clip.
+        fit: False takes the network at its word.
     """
     with single_threaded():
         clip = _Clip(problem, evidence, report, learned)
-        if len(windows(len(evidence.time_s))) == 1:
+        if learned is not None and not fit:
+            clip.believe(learned)
+        elif len(windows(len(evidence.time_s))) == 1:
             clip.fit_whole()
         else:
             clip.fit_in_windows()
@@ -93,6 +100,13 @@ class _Clip:
         """Everything at once."""
         self._pose, self._footing = self._stretch(slice(0, len(self._evidence.time_s)))
 
+    def believe(self, learned: Learned) -> None:
+        """The network's poses as they are, on the ground that they stand on."""
+        self._fits = 0.0
+        self._pose = learned.pose
+        points = self._points(learned.pose)
+        self._footing = self._find_footing(points, points, self._evidence, learned.up)
+
     def fit_in_windows(self) -> None:
         """Shape and lens from where the person is seen best, the ground from the whole clip, poses by stretches."""
         self._stretch(clearest(self._evidence))
@@ -115,7 +129,8 @@ class _Clip:
     def solution(self) -> Solution:
         """What was found; nothing sinks, and long gaps are still."""
         shared, shapes = self._shared, self._problem.shapes
-        sigma = joined(self._evidence, self._sigma_m)
+        fitted = self._fits > 0
+        sigma = joined(self._evidence, self._sigma_m) if fitted else self._learned_sigma_m()
         rest = shapes.rest(shared.shape)
         pose, filled = hold(self._pose, self._evidence)
         space, time_s = self._problem.space, self._evidence.time_s
@@ -133,6 +148,12 @@ class _Clip:
         if not bool(self._evidence.present[part].any()):
             return torch.full(self._evidence.rays[part].shape[:2], UNKNOWN_M, dtype=torch.float64)
         return landmark_sigma_m(self._fit(part, self._footing.part(part)), self._pose.part(part), self._shared)
+
+    def _learned_sigma_m(self) -> Tensor:
+        """(T, L) as the network has them, in the fit's measure."""
+        assert self._learned is not None
+        seen = self._evidence.present[:, None]
+        return torch.where(seen, self._learned.landmark_sigma_m / ERROR_PER_SIGMA, UNKNOWN_M)
 
     def _stretch(self, part: slice) -> tuple[Pose, Footing]:
         """Shape, lens and a stretch's poses: held by nothing, then alternately with what its contacts say."""
