@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,11 @@ class Plays:
     def chosen(self, rows: NDArray[np.integer]) -> Plays:
         """Those of ``rows``."""
         return Plays(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def cut(self, frames: slice) -> Plays:
+        """A stretch of all of them."""
+        by_frame = ("angles", "orientation", "points_cam_m", "root_cam_m", "contacts")
+        return replace(self, **{name: getattr(self, name)[:, frames] for name in by_frame})
 
     @classmethod
     def joined(cls, parts: list[Plays]) -> Plays:

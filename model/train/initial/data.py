@@ -147,9 +147,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self._plays.person)
 
-    def batch(self, rows: Tensor, rng: torch.Generator) -> Window:
-        """The plays of ``rows``, seen with fresh noise."""
-        plays = self._plays.chosen(rows.numpy())
+    def batch(self, rows: Tensor, rng: torch.Generator, frames: int = FRAMES) -> Window:
+        """A stretch of ``frames`` of the plays of ``rows``, seen with fresh noise."""
+        start = int(torch.randint(FRAMES - frames + 1, (), generator=rng))
+        plays = self._plays.chosen(rows.numpy()).cut(slice(start, start + frames))
         points = torch.from_numpy(plays.points_cam_m[:, :, LANDMARKS])
         stature = self._crowd.stature_m[torch.from_numpy(plays.person).long()]
         fps, focal, size = (torch.from_numpy(a) for a in (plays.fps, plays.focal, plays.size))

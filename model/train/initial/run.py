@@ -18,11 +18,14 @@ from model.networks.weights import save_weights
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import NoiseSettings
 
-from .data import Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
+from .data import FRAMES, Window, Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
 from .losses import losses, shape_mean, shape_sigma, total
 from .seen import SeenWindows
 
 SEED = 2026
+SHORTER = (4, 1, 2, 4, 2)
+"""Steps take windows of a quarter, the whole, a half ... of the frames, and so many times as many of them: neighbours
+look alike, so that more people in shorter stretches teach more of poses, and the whole ones how to cross gaps."""
 SEEN = 0.4
 """Weight of the detected clips beside the noise's: they are few."""
 
@@ -45,7 +48,7 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(9000, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(14_000, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 
@@ -96,12 +99,14 @@ class Run:
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate()
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
-        rows = torch.randint(len(self._windows), (self._budget.batch,), generator=rng)
-        terms, _ = self._measure(self._windows, self._crowd, rows, rng)
+        share = SHORTER[self._step % len(SHORTER)]
+        rows = torch.randint(len(self._windows), (share * self._budget.batch,), generator=rng)
+        window = self._windows.batch(rows, rng, FRAMES // share)
+        terms, _ = self._measure(window, self._crowd)
         loss = total(terms)
         if self._seen:
             rows = torch.randint(len(self._seen), (self._budget.batch // 2,), generator=rng)
-            loss = loss + SEEN * total(self._measure(self._seen, self._crowd, rows, rng)[0])
+            loss = loss + SEEN * total(self._measure(self._seen.batch(rows, rng), self._crowd)[0])
         self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
@@ -114,10 +119,8 @@ class Run:
         self._step += 1
         return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
 
-    def _measure(
-        self, windows: Windows | SeenWindows, crowd: Crowd, rows: Tensor, rng: torch.Generator
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        window = windows.batch(rows, rng)
+    def _measure(self, window: Window, crowd: Crowd) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The losses of a batch, and what is worth watching."""
         with torch.autocast(self._device.type, torch.bfloat16):
             raw = self._net(window.features.to(self._device), window.time_s.to(self._device))
         return losses(self._net.read(raw.float().cpu()), window, crowd, self._layout)
@@ -154,7 +157,7 @@ class Run:
         """Means over validation windows, with the same noise at every look."""
         rng, sums = torch.Generator().manual_seed(SEED), dict[str, float]()
         for rows in torch.arange(len(windows)).split(50):
-            terms, watched = self._measure(windows, self._held_crowd, rows, rng)
+            terms, watched = self._measure(windows.batch(rows, rng), self._held_crowd)
             for name, value in {"loss": total(terms), **terms, **watched}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(windows)
         return sums
