@@ -68,7 +68,7 @@ class InitialEstimate:
 
     def __init__(self, net: InitialNet, layout: PoseLayout, shape_mean: Tensor, shape_sigma: Tensor) -> None:
         self._net, self._layout = net.eval(), layout
-        self._shape_mean, self._shape_sigma = shape_mean, shape_sigma
+        self.settings, self.shape_mean, self.shape_sigma = net.settings, shape_mean, shape_sigma
 
     @classmethod
     def load(cls, path: Path, space: PoseSpace) -> InitialEstimate:
@@ -138,7 +138,7 @@ class InitialEstimate:
             up=up,
             contacts=torch.sigmoid(sums["contacts"].double()),
             exchanged=torch.sigmoid(sums["exchanged"].double()),
-            shape=self._shape_mean + self._shape_sigma * shape[:-2],
+            shape=self.shape_mean + self.shape_sigma * shape[:-2],
             stature_m=stature,
             stature_sigma=float(shape[-1]),
         )

@@ -9,9 +9,10 @@ import numpy as np
 
 from . import compare as comparing
 from . import report as reports
+from .context import Context
 from .figures import Strip, strips, telling_frames
 from .html import Curve, page
-from .methods import METHODS, Context, chosen
+from .methods import METHODS, chosen
 from .runner import Progress, Scored, run
 from .suites import ROOT, find_clips
 

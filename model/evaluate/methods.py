@@ -5,106 +5,20 @@ A method gives a :class:`Motion` with what it really has; a metric that needs mo
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from amr_blender.contract import take as takes
 from amr_blender.contract.errors import PersonError, SettingsError
-from amr_blender.contract.job import Job, default_focal_px
+from amr_blender.contract.job import default_focal_px
 from amr_blender.contract.spaces import intrinsics
-from amr_blender.contract.take import Take
-from model.cache import Cache, fingerprint, key
-from model.detect import Landmarks, Networks, Person, find_people, track_landmarks
-from model.device import choose_device
 from model.estimate.take_builder import JOINT12_LANDMARKS
-from model.paths import assets_folder
-from model.pipeline import reconstruct
-from model.progress import Report
-from model.video import Video
 
 from .bodies import motion_of_take
+from .context import Context, Run
 from .motion import Array, Motion, nothing
+from .parts import part
 from .suites import Clip
-
-_DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
-"""What landmarks depend on, named as the pipeline names it, so that its kept landmarks are found."""
-
-
-class Context:
-    """What methods work with: the pipeline's results, kept on disk and the last ones in memory.
-
-    Args:
-        cache: folder for results. assets: folder of networks and body; empty for the usual one.
-        device: as the job's. report: (stage, done, total) of the pipeline.
-    """
-
-    def __init__(self, cache: Path, assets: str = "", device: str = "auto", report: Report = lambda *_: None) -> None:
-        self.cache, self.assets, self.device, self._report = cache, assets, device, report
-        self._take = lru_cache(maxsize=2)(self._take_of)
-
-    @cached_property
-    def engine(self) -> str:
-        """Hex digest of the inference core and its weights, as of the first look."""
-        return fingerprint(assets_folder(self.assets))
-
-    def take(self, clip: Clip, quality: str = "standard", focal_px: float | None = None) -> Take:
-        """The pipeline's take of the person who fills most of the clip.
-
-        Raises:
-            AmrError: as :func:`model.pipeline.reconstruct`.
-        """
-        return self._take(clip.video, quality, focal_px)
-
-    def _take_of(self, video: Path, quality: str, focal_px: float | None) -> Take:
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "take.npz"
-            reconstruct(self._job(video, out, quality, focal_px), self._report)
-            return takes.load(out)
-
-    def _job(self, video: Path, out: Path, quality: str, focal_px: float | None = None) -> Job:
-        return Job(
-            str(video),
-            str(out),
-            quality=quality,
-            focal_px=focal_px,
-            device=self.device,
-            cache=str(self.cache),
-            assets=self.assets,
-        )
-
-    def landmarks(self, clip: Clip, quality: str = "standard") -> Landmarks:
-        """The detector's landmarks of the same person, before any repair.
-
-        Raises:
-            AmrError: the footage can't be used, or nobody is in it.
-        """
-        job = self._job(clip.video, Path(), quality)
-        video, assets = Video(clip.video), assets_folder(self.assets)
-        whole = (0, None)
-        facts = [video.info.sha256, whole, job.image_fps, job.range_fps, fingerprint(assets, _DETECTION)]
-        cache = Cache(job.cache, lambda *_: None)
-        networks: Networks | None = None
-        people = cache.records("people", key(facts), Person)
-        if people is None:
-            networks = Networks.load(assets, choose_device(self.device))
-            people = find_people(video, whole, networks, self._report)
-            cache.keep_records("people", key(facts), people)
-        name = key(facts, people[0].index, quality)
-        kept = cache.records("landmarks", name, Landmarks)
-        if kept:
-            return kept[0]
-        networks = networks or Networks.load(assets, choose_device(self.device))
-        landmarks = track_landmarks(video, people[0], whole, networks, self._report, quality)
-        cache.keep_records("landmarks", name, [landmarks])
-        return landmarks
-
-
-Run = Callable[[Clip, Motion, Context], Motion]
 
 
 @dataclass(frozen=True)
@@ -219,6 +133,23 @@ METHODS: dict[str, Method] = {
         ),
         Method("blazepose", "the detector's own 3D landmarks, put where they project best, frame by frame", _blazepose),
         Method("initial", "the estimate, as the add-on gives it in standard quality", _initial("standard")),
+        Method("fit", "the estimate's fit alone, without the network", part(network=False, fit=True), usual=False),
+        Method("network", "the initial network alone, as in draft quality", part(network=True, fit=False), usual=False),
+        Method("network+fit", "the fit that begins with the network", part(network=True, fit=True), usual=False),
+        Method(
+            "network-untrained",
+            "control: the network before its training",
+            part(network=True, fit=False, untrained=True),
+            control=True,
+            usual=False,
+        ),
+        Method(
+            "network+fit-untrained",
+            "control: the fit that begins with an untrained network",
+            part(network=True, fit=True, untrained=True),
+            control=True,
+            usual=False,
+        ),
         Method("initial-draft", "the estimate in draft quality", _initial("draft"), usual=False),
         Method("initial-best", "the estimate in best quality", _initial("best"), usual=False),
         Method("initial-true-lens", "the estimate, told the true focal length", _with_true_lens, usual=False),

@@ -22,7 +22,8 @@ from amr_blender.contract.version import VERSION
 
 from . import statistics, surface, tables
 from .conditions import CLASSES, MEANING
-from .methods import METHODS, Context
+from .context import Context
+from .methods import METHODS
 from .runner import Scored, code_digest
 from .score import METRICS
 from .suites import ROOT, SUITES

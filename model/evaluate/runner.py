@@ -17,7 +17,8 @@ from model.cache import key
 
 from . import score as scores
 from .conditions import conditions_of
-from .methods import Context, Method
+from .context import Context
+from .methods import Method
 from .motion import nothing
 from .score import Score
 from .suites import Clip

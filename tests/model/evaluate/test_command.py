@@ -14,10 +14,12 @@ import pytest
 
 from amr_blender.contract.errors import AmrError, PersonError
 from model.__main__ import main
-from model.evaluate import command, methods, runner, score, statistics, suites, surface, uncertainty
+from model.evaluate import command, runner, score, statistics, suites, surface, uncertainty
+from model.evaluate import context as contexts
 from model.evaluate import report as reports
 from model.evaluate.compare import compare, table
-from model.evaluate.methods import METHODS, Context, Method
+from model.evaluate.context import Context, Run
+from model.evaluate.methods import METHODS, Method
 from model.evaluate.motion import Motion
 from model.evaluate.score import METRICS
 from model.evaluate.suites import Clip, Suite
@@ -37,7 +39,7 @@ def truth_of(number: int) -> Motion:
     return replace(truth, vertices_cam_m=skin, quads=quads, standing=np.ones((FRAMES, 2), bool))
 
 
-def off_by(amount_mm: float) -> methods.Run:
+def off_by(amount_mm: float) -> Run:
     """A method whose joints are off by about so much, other in every clip."""
 
     def run(clip: Clip, truth: Motion, context: Context) -> Motion:
@@ -82,7 +84,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(statistics, "DRAWS", 200)
     monkeypatch.setattr(surface, "CHAMFER_SAMPLES", 50)
     monkeypatch.setattr(uncertainty, "VERTEX_STRIDE", 1)
-    monkeypatch.setattr(methods, "fingerprint", lambda *_: "engine")
+    monkeypatch.setattr(contexts, "fingerprint", lambda *_: "engine")
     monkeypatch.setattr(reports, "_commit", lambda: "commit")
     for number in range(6):
         write_clip(tmp_path / f"{number}.mp4", grey_frames(FRAMES, 64, 48), 10.0)

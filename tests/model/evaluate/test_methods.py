@@ -14,7 +14,8 @@ from model.detect import Networks
 from model.estimate.take_builder import JOINT12_LANDMARKS
 from model.evaluate import metrics
 from model.evaluate.bodies import motion_of_take
-from model.evaluate.methods import METHODS, Context, chosen, frozen, placed
+from model.evaluate.context import Context
+from model.evaluate.methods import METHODS, chosen, frozen, placed
 from model.evaluate.motion import Motion, nothing
 from model.evaluate.suites import Clip
 from model.paths import WEIGHTS

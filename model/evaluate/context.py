@@ -1,0 +1,98 @@
+"""What methods work with: a clip's take and landmarks by the pipeline, kept on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from amr_blender.contract import take as takes
+from amr_blender.contract.job import Job
+from amr_blender.contract.take import Take
+from model.cache import Cache, fingerprint, key
+from model.detect import Landmarks, Networks, Person, find_people, track_landmarks
+from model.device import choose_device
+from model.paths import assets_folder
+from model.pipeline import reconstruct
+from model.progress import Report
+from model.video import Video
+
+from .motion import Motion
+from .suites import Clip
+
+_DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
+"""What landmarks depend on, named as the pipeline names it, so that its kept landmarks are found."""
+
+
+class Context:
+    """What methods work with: the pipeline's results, kept on disk and the last ones in memory.
+
+    Args:
+        cache: folder for results. assets: folder of networks and body; empty for the usual one.
+        device: as the job's. report: (stage, done, total) of the pipeline.
+    """
+
+    def __init__(self, cache: Path, assets: str = "", device: str = "auto", report: Report = lambda *_: None) -> None:
+        self.cache, self.assets, self.device, self._report = cache, assets, device, report
+        self._take = lru_cache(maxsize=2)(self._take_of)
+
+    @cached_property
+    def engine(self) -> str:
+        """Hex digest of the inference core and its weights, as of the first look."""
+        return fingerprint(assets_folder(self.assets))
+
+    def take(self, clip: Clip, quality: str = "standard", focal_px: float | None = None) -> Take:
+        """The pipeline's take of the person who fills most of the clip.
+
+        Raises:
+            AmrError: as :func:`model.pipeline.reconstruct`.
+        """
+        return self._take(clip.video, quality, focal_px)
+
+    def _take_of(self, video: Path, quality: str, focal_px: float | None) -> Take:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "take.npz"
+            reconstruct(self.job(video, out, quality, focal_px), self._report)
+            return takes.load(out)
+
+    def job(self, video: Path, out: Path, quality: str = "standard", focal_px: float | None = None) -> Job:
+        """What the pipeline is asked to do."""
+        return Job(
+            str(video),
+            str(out),
+            quality=quality,
+            focal_px=focal_px,
+            device=self.device,
+            cache=str(self.cache),
+            assets=self.assets,
+        )
+
+    def landmarks(self, clip: Clip, quality: str = "standard") -> Landmarks:
+        """The detector's landmarks of the same person, before any repair.
+
+        Raises:
+            AmrError: the footage can't be used, or nobody is in it.
+        """
+        job = self.job(clip.video, Path(), quality)
+        video, assets = Video(clip.video), assets_folder(self.assets)
+        whole = (0, None)
+        facts = [video.info.sha256, whole, job.image_fps, job.range_fps, fingerprint(assets, _DETECTION)]
+        cache = Cache(job.cache, lambda *_: None)
+        networks: Networks | None = None
+        people = cache.records("people", key(facts), Person)
+        if people is None:
+            networks = Networks.load(assets, choose_device(self.device))
+            people = find_people(video, whole, networks, self._report)
+            cache.keep_records("people", key(facts), people)
+        name = key(facts, people[0].index, quality)
+        kept = cache.records("landmarks", name, Landmarks)
+        if kept:
+            return kept[0]
+        networks = networks or Networks.load(assets, choose_device(self.device))
+        landmarks = track_landmarks(video, people[0], whole, networks, self._report, quality)
+        cache.keep_records("landmarks", name, [landmarks])
+        return landmarks
+
+
+Run = Callable[[Clip, Motion, Context], Motion]
