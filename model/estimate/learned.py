@@ -6,7 +6,7 @@ The clip is read in overlapping windows; what they say is faded into each other,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,8 @@ from .pose_space import Pose, PoseSpace
 FILE = "initial.safetensors"
 WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
+SEEN_PER_SIGMA = 1.0
+"""Standard deviation for the scale of the network's doubt in a landmark."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Learned:
     """(T, 3) radians, about the axes of the straight view."""
     landmark_sigma_m: Tensor
     """(T, L) about the hips."""
+    seen_sigma: Tensor
+    """(T, L) by how much the detector's landmarks are off in the picture, in statures."""
     depth_sigma: Tensor
     """(T,) of the logarithm of the depth."""
     up: Tensor
@@ -51,6 +55,15 @@ class Learned:
     stature_m: float
     stature_sigma: float
     """Of its logarithm."""
+
+    def trusted(self, evidence: Evidence, reprojection: float) -> Evidence:
+        """The evidence, each landmark trusted as the network trusts it, no longer as its detector does.
+
+        Args:
+            reprojection: standard deviation of a good landmark, in statures.
+        """
+        trust = reprojection / (reprojection**2 + (SEEN_PER_SIGMA * self.seen_sigma) ** 2).sqrt()
+        return replace(evidence, confidence=trust * (evidence.confidence > 0))
 
     def part(self, frames: slice) -> Learned:
         """The same in a stretch of frames."""
@@ -134,6 +147,7 @@ class InitialEstimate:
             angle_sigma=sums["angle_sigma"].double().exp(),
             orientation_sigma=sums["orientation_sigma"].double().exp(),
             landmark_sigma_m=sums["landmark_sigma"].double().exp() * stature / STATURE_M,
+            seen_sigma=sums["seen_sigma"].double().exp() / STATURE_M,
             depth_sigma=sums["depth_sigma"].double().exp(),
             up=up,
             contacts=torch.sigmoid(sums["contacts"].double()),
@@ -176,6 +190,7 @@ def _in_camera(output: InitialOutput, view: StraightView) -> dict[str, Tensor]:
         "angle_sigma": output.angle_sigma[0].log(),
         "orientation_sigma": output.orientation_sigma[0].log(),
         "landmark_sigma": output.landmark_sigma_m[0].log(),
+        "seen_sigma": output.seen_sigma_m[0].log(),
         "depth_sigma": output.place_sigma[0, :, 1].log(),
     }
 

@@ -72,6 +72,8 @@ def solve(
         report: (done, total) in steps of the solver. learned: what the network says of the clip.
         fit: False takes the network at its word.
     """
+    if learned is not None:
+        evidence = learned.trusted(evidence, problem.settings.reprojection)
     with single_threaded():
         clip = _Clip(problem, evidence, report, learned)
         if learned is not None and not fit:

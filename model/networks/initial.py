@@ -73,6 +73,8 @@ class InitialOutput:
     """(B, T, P) the person's shape as each frame tells it, standardised."""
     stature: Tensor
     """(B, T, 2) logarithm of the standing height in units of 1.7 m, and its standard deviation."""
+    seen_sigma_m: Tensor
+    """(B, T, L) by how much the detector's landmarks are off in the picture, in metres of a body of 1.7 m."""
     say: Tensor
     """(B, T) how much each frame counts for shape and stature (logit)."""
 
@@ -107,7 +109,7 @@ class InitialNet(nn.Module):
         super().__init__()
         self.settings = s = settings or InitialSettings()
         self._sizes = (
-            6 * s.balls, 6, 2 * s.hinges, 3, 3, CONTACTS, GROUPS, s.angles, 3, LANDMARKS, 2, s.shape, 2, 1,
+            6 * s.balls, 6, 2 * s.hinges, 3, 3, CONTACTS, GROUPS, s.angles, 3, LANDMARKS, 2, s.shape, 2, 1, LANDMARKS,
         )  # fmt: skip
         self.outputs = sum(self._sizes)
         self.embed = nn.Sequential(nn.Linear(FEATURES, 2 * s.width), nn.GELU(), nn.Linear(2 * s.width, s.width))
@@ -139,7 +141,7 @@ class InitialNet(nn.Module):
         """Names and units for the raw numbers."""
         (
             balls, orientation, hinges, place, up, contacts, exchanged, angles, about, landmarks, place_sigma, shape,
-            stature, say,
+            stature, say, seen,
         ) = raw.float().split(self._sizes, -1)  # fmt: skip
         return InitialOutput(
             balls=rotation_of(balls.unflatten(-1, (-1, 6))),
@@ -156,6 +158,7 @@ class InitialNet(nn.Module):
             shape=shape,
             stature=torch.stack([stature[..., 0], _sigma(stature[..., 1], 0.1)], -1),
             say=say[..., 0],
+            seen_sigma_m=_sigma(seen, 0.03),
         )
 
 

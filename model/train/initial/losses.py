@@ -17,7 +17,8 @@ from .data import Window
 WEIGHTS = {
     "balls": 1.0, "orientation": 1.0, "hinges": 0.5, "points": 6.0, "place": 1.0, "projection": 1.0, "motion": 1.0,
     "drift": 0.5, "up": 0.5, "contacts": 0.1, "exchanged": 0.05, "angle_sigma": 0.02, "orientation_sigma": 0.03,
-    "landmark_sigma": 0.05, "place_sigma": 0.03, "shape": 0.03, "stature": 0.5, "stature_sigma": 0.02,
+    "landmark_sigma": 0.05, "place_sigma": 0.03, "seen_sigma": 0.05, "shape": 0.03, "stature": 0.5,
+    "stature_sigma": 0.02,
 }  # fmt: skip
 ABSENT = 0.5
 """Weight of a frame in which nobody is seen: it can only be guessed from its neighbours."""
@@ -61,6 +62,8 @@ def losses(
         _flat(points + root[:, :, None], window.per_metre),
         _flat(window.points_m + _root(window)[:, :, None], window.per_metre),
     )
+    told = window.features[..., : 2 * len(LANDMARK_NAMES)].unflatten(-1, (-1, 2))
+    missed = (told - true[:, :, LANDMARKS]).norm(dim=-1)
     hips = (off[:, :, LEFT_HIP] + off[:, :, RIGHT_HIP])[:, :, None] / 2
     about = (off - hips)[:, :, LANDMARKS].norm(dim=-1) * scale
     turn = output.orientation.mT @ window.orientation
@@ -97,6 +100,8 @@ def losses(
         "place_sigma": mean(
             doubt(torch.stack([place_off[..., :2].norm(dim=-1), place_off[..., 2].abs()], -1), output.place_sigma)
         ),
+        "seen_sigma": (doubt(missed, output.seen_sigma_m).mean(-1) * window.present).sum()
+        / window.present.sum().clamp(min=1),
         "shape": (shape - true_shape).square().mean(),
         "stature": taller.abs().mean(),
         "stature_sigma": doubt(taller.abs(), stature[:, 1]).mean(),
