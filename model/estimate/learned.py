@@ -80,7 +80,7 @@ class InitialEstimate:
     """
 
     def __init__(self, net: InitialNet, layout: PoseLayout, shape_mean: Tensor, shape_sigma: Tensor) -> None:
-        self._net, self._layout = net.eval(), layout
+        self._net, self.layout = net.eval(), layout
         self.settings, self.shape_mean, self.shape_sigma = net.settings, shape_mean, shape_sigma
 
     @classmethod
@@ -142,7 +142,7 @@ class InitialEstimate:
             pose=Pose(
                 sums["ray"].double() * depth,
                 _rotation(sums["orientation"].double()),
-                self._layout.angles_of(balls.double(), hinges.double()),
+                self.layout.angles_of(balls.double(), hinges.double()),
             ),
             angle_sigma=sums["angle_sigma"].double().exp(),
             orientation_sigma=sums["orientation_sigma"].double().exp(),

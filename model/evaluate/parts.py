@@ -11,7 +11,6 @@ from model.body.body_points import body_points
 from model.body.landmarks import LandmarkRegressor
 from model.estimate import Plan, estimate
 from model.estimate.learned import FILE, InitialEstimate
-from model.estimate.pose_layout import PoseLayout
 from model.estimate.pose_space import PoseSpace
 from model.networks.initial import InitialNet
 from model.paths import WEIGHTS, assets_folder
@@ -44,4 +43,4 @@ def _untrained(body: AnnyBody) -> InitialEstimate:
     trained = InitialEstimate.load(WEIGHTS / FILE, space)
     torch.manual_seed(UNTRAINED_SEED)
     net = InitialNet(trained.settings)
-    return InitialEstimate(net, PoseLayout(space), trained.shape_mean, trained.shape_sigma)
+    return InitialEstimate(net, trained.layout, trained.shape_mean, trained.shape_sigma)
