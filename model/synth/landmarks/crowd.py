@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from model.body.skinning import depth_levels
 from model.estimate.pose_space import PoseSpace
 
 from ..scene.scenes import random_shape
@@ -79,15 +81,17 @@ class Crowd:
         Returns:
             (B, T, L, 3) metres, in the axes of the orientation.
         """
-        rest = self.heads_m[person]
-        turned: list[Tensor] = [local[:, :, 0]]
-        placed: list[Tensor] = [torch.zeros_like(local[:, :, 0, 0])]
-        for bone in range(1, len(parents)):
-            above = parents[bone]
-            turned.append(turned[above] @ local[:, :, bone])
-            step = (rest[:, bone] - rest[:, above])[:, None, :, None]
-            placed.append(placed[above] + (turned[above] @ step)[..., 0])
-        rotations, heads = torch.stack(turned, 2), torch.stack(placed, 2)  # (B, T, S, 3, 3), (B, T, S, 3)
+        rest, levels = self.heads_m[person], depth_levels(parents)
+        order = torch.argsort(torch.cat(levels))
+        turned, placed, first = [local[:, :, :1]], [torch.zeros_like(local[:, :, :1, 0])], 0
+        for above_level, level in pairwise(levels):  # one batched product per level of the tree
+            parent = torch.tensor([parents[bone] for bone in level.tolist()])
+            above = order[parent] - first
+            step = (rest[:, level] - rest[:, parent])[:, None, :, :, None]
+            placed.append(placed[-1][:, :, above] + (turned[-1][:, :, above] @ step)[..., 0])
+            turned.append(turned[-1][:, :, above] @ local[:, :, level])
+            first += len(above_level)
+        rotations, heads = torch.cat(turned, 2)[:, :, order], torch.cat(placed, 2)[:, :, order]
         batch, frames, bones = heads.shape[:3]
         arms = self.arms_m[person].permute(0, 2, 3, 1).reshape(batch, bones * 3, -1)  # (B, S * 3, L)
         flat = rotations.permute(0, 1, 3, 2, 4).reshape(batch, frames * 3, bones * 3)

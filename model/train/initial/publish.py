@@ -99,8 +99,8 @@ From landmarks to a body in one pass: `model/networks/initial.py`, a transformer
 
 - **Settings**: {about["settings"]}
 - **Use**: where the fit of `model/estimate` begins, what it is told beside the picture, and drafts as they are.
-- **Trained by** `python -m model train initial` (seed {SEED}): {int(last["step"])} of {budget.steps} steps, on {hardware}.
-  Published: the averaged weights of step {about["step"]}, the best on validation.
+- **Trained by** `python -m model train initial` (seed {SEED}): {int(last["step"])} of {budget.steps} steps, on
+  {hardware}. Published: the averaged weights of step {about["step"]}, the best on validation.
 - **Data, all made here**: {budget.chunks * CHUNK} plays of {FRAMES} frames (`model/synth/landmarks`): motion capture
   and drawn poses on {PEOPLE} Anny bodies of all ages before still cameras, with a noise model drawn anew at every step;
   and plays that are drawn and seen by the real detector (`model/train/initial/detected.py`). No photograph.
