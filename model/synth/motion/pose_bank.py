@@ -45,10 +45,12 @@ OTHER_ARMS_SHARE = 0.7
 NUDGE_RAD = 0.01
 """Standard deviation of what is added to every angle."""
 MOST_OVERLAP_M = 0.002
-"""As seen by looking at some points; 0.2 % of what passes is more than 1 cm deep."""
+"""As seen by looking at some points."""
 STEP_RAD = {"shoulder": 0.04, "elbow": 0.04, "hip": 0.02, "knee": 0.02}
 """Standard deviations by which drawn poses that overlap are moved, times the tries before."""
-_LOOK_EVERY, _ROUNDS, _CANDIDATES = 10, 8, 4
+_LOOK_EVERY = (10, 8)
+"""Every so manieth point, once and again: what passes by luck among some points seldom does among others."""
+_ROUNDS, _CANDIDATES = 8, 4
 _SPARE = 1.2
 """More poses are made than are likely to be lost."""
 
@@ -81,7 +83,7 @@ class PoseBank:
     """
 
     def __init__(self, space: PoseSpace, captured: Poses, drawn: int) -> None:
-        self._space, self._overlap = space, Overlap(space.body, _LOOK_EVERY)
+        self._space, self._overlaps = space, [Overlap(space.body, every) for every in _LOOK_EVERY]
         self._first, _ = seeds("train")["poses"]
         rng = np.random.default_rng(self._first)
         free = taken(captured, np.flatnonzero(self._free(captured.angles, captured.orientation)))
@@ -98,9 +100,12 @@ class PoseBank:
 
     def _free(self, angles: Tensor, orientation: Tensor) -> NDArray[np.bool_]:
         """(N,) no part of the body lies in another."""
-        return np.asarray(
-            (self._overlap.depth_m(self._space.local_rotations(orientation, angles)) < MOST_OVERLAP_M).numpy()
-        )
+        left = np.arange(len(angles))
+        for overlap in self._overlaps:
+            index = torch.from_numpy(left)
+            depth_m = overlap.depth_m(self._space.local_rotations(orientation[index], angles[index]))
+            left = left[(depth_m < MOST_OVERLAP_M).numpy()]
+        return np.isin(np.arange(len(angles)), left)
 
     def _moved(self, angles: Tensor, by_rad: Array) -> Tensor:
         """Within the limits of hinges and twists."""
@@ -123,6 +128,7 @@ class PoseBank:
                 # Hands that touch and shins that cross are often in the body: they are moved, further every time.
                 angles = self._moved(new.angles, rng.normal(0, 1, new.angles.shape) * (step * self._step_rad))
                 free = self._free(angles, new.orientation)
+                free[free] = self._free(*mirrored(self._space, angles[free], new.orientation[free]))
                 parts.append(taken(replace(new, angles=angles), np.flatnonzero(free)))
                 if sum(len(p.category) for p in parts) >= number:
                     break

@@ -14,7 +14,16 @@ from model.paths import WEIGHTS, assets_folder
 from model.synth.motion.enrich import Poses, sample
 from model.synth.motion.mocap import default_folder
 from model.train.mixture import Mixture, fit
-from model.train.pose_data import Captured, balanced, both_ways, captured, with_guessed_ankles
+from model.synth.splits import seeds
+from model.train.pose_data import (
+    HELD_OUT_SEED,
+    TRAIN_SEED,
+    Captured,
+    balanced,
+    both_ways,
+    captured,
+    with_guessed_ankles,
+)
 from model.train.pose_prior import (
     FLOOR_RAD,
     STRENGTH,
@@ -43,7 +52,7 @@ def prior(space) -> PosePrior:
 @pytest.fixture(scope="module")
 def unseen(space) -> Poses:
     """Drawn poses of a seed that the prior has not seen."""
-    return sample(space, 1200, seed=77)
+    return sample(space, 1200, seed=seeds("test")["poses"][0] + 77)
 
 
 def possible(prior: PosePrior, points: np.ndarray) -> float:
@@ -89,6 +98,11 @@ def test_a_small_component_is_held_to_the_common_shape():
     mixture = fit(points, 2, np.ones(6), np.full(6, 1e-4), 50.0, 10, 0)
     small = mixture.covariances[np.argmin(mixture.log_weights)]
     assert np.linalg.eigvalsh(small).min() > 0.5
+
+
+def test_drawn_poses_are_measured_on_seeds_kept_for_it():
+    assert TRAIN_SEED in range(*seeds("train")["poses"])
+    assert HELD_OUT_SEED in range(*seeds("test")["poses"])
 
 
 def test_walking_does_not_dominate():

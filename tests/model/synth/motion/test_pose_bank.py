@@ -32,7 +32,7 @@ def bank(space: PoseSpace) -> PoseBank:
     rows = np.flatnonzero(np.isin(some.category, ["on one leg", "crawling"]))
     index = torch.from_numpy(rows)
     stand_in = np.where(some.category[rows] == "crawling", "walk", "dance")
-    return PoseBank(space, Poses(some.angles[index], some.orientation[index], stand_in), drawn=65)
+    return PoseBank(space, Poses(some.angles[index], some.orientation[index], stand_in), drawn=130)
 
 
 def one_pose(body: AnnyBody, joints: dict[str, np.ndarray]) -> torch.Tensor:
@@ -78,7 +78,7 @@ def test_the_bank_gives_both_kinds_and_turns_them(bank: PoseBank) -> None:
 
 
 def test_poses_of_the_bank_are_possible(bank: PoseBank, space: PoseSpace, body: AnnyBody) -> None:
-    poses = bank.draw(np.random.default_rng(1), 150)
+    poses = bank.draw(np.random.default_rng(1), 300)
     assert within_limits(space, poses.angles.numpy()).mean() > 0.95
     depth = Overlap(body, 4).depth_m(space.local_rotations(poses.orientation, poses.angles))
     assert (depth > 0.01).float().mean() < 0.02
