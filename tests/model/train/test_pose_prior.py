@@ -13,8 +13,8 @@ from model.estimate.prior import FILE, PosePrior
 from model.paths import WEIGHTS, assets_folder
 from model.synth.motion.enrich import Poses, sample
 from model.synth.motion.mocap import default_folder
-from model.train.mixture import Mixture, fit
 from model.synth.splits import seeds
+from model.train.mixture import Mixture, fit
 from model.train.pose_data import (
     HELD_OUT_SEED,
     TRAIN_SEED,
