@@ -97,6 +97,8 @@ class InitialEstimate:
             net = InitialNet(InitialSettings(**about["settings"]))
             net.load_state_dict(state)
             mean, sigma = (torch.tensor(about[name], dtype=torch.float64) for name in ("shape_mean", "shape_sigma"))
+            if mean.shape != (net.settings.shape,) or sigma.shape != mean.shape:
+                raise ValueError("it is about another body")
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RuntimeSetupError(
                 "weights-mismatched", f"{path.name} can't be used ({error}).", "Install the add-on again."
@@ -163,11 +165,17 @@ def _windows(frames: int) -> Iterator[tuple[slice, Tensor]]:
     count = max(-(-(frames - OVERLAP) // (WINDOW - OVERLAP)), 1)
     length = min(frames, WINDOW)
     starts = [round(k * (frames - length) / max(count - 1, 1)) for k in range(count)]
-    ramp = (torch.arange(length) + 0.5).minimum(length - 0.5 - torch.arange(length)).clamp(max=OVERLAP / 2)
+    rise = (torch.arange(length) + 0.5).clamp(max=OVERLAP / 2)
+    level = torch.full((length,), OVERLAP / 2)
+    # Where the clip itself begins or ends there is nothing to fade from or to.
+    ramps = [
+        torch.minimum(rise if start > 0 else level, rise.flip(0) if start + length < frames else level)
+        for start in starts
+    ]
     total = torch.zeros(frames)
-    for start in starts:
+    for start, ramp in zip(starts, ramps, strict=True):
         total[start : start + length] += ramp
-    for start in starts:
+    for start, ramp in zip(starts, ramps, strict=True):
         part = slice(start, start + length)
         yield part, ramp / total[part]
 
