@@ -23,13 +23,13 @@ from torch.nn import functional
 from amr_blender.contract.take import JOINT12_NAMES
 from model.body import AnnyBody
 from model.body.landmarks import LANDMARK_NAMES, LandmarkRegressor
+from model.body.raster import project
 from model.estimate.pose_space import PoseSpace
 from model.paths import WEIGHTS, assets_folder
 
 from .feed import Feed
 from .motion.pose_bank import PoseBank, captured_poses
 from .pictures import Batch, PictureMaker
-from .render.raster import project
 from .splits import seeds
 
 COUNT, SIZE_PX, AHEAD = 16, 128, 4

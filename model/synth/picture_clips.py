@@ -16,11 +16,11 @@ from torch import Tensor
 
 from amr_blender.contract.spaces import intrinsics
 from model.body.landmarks import LANDMARK_NAMES
+from model.body.raster import Raster, project
 from model.estimate.pose_space import PoseSpace
 
 from .landmarks.plays import Plays
 from .render import effects
-from .render.raster import Raster, project
 from .scene.looks import random_look
 from .scene.room import random_place
 from .scene.scenery import Scenery, padded, seen

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from amr_blender.contract.spaces import project_px
 from model.body import AnnyBody
+from model.body.raster import Raster, project
 
 from .render import effects
-from .render.raster import Raster, project
 from .scene.looks import random_look
 from .scene.scenery import Scenery, make_scenery
 from .scene.scenes import random_shape

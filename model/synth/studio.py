@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.body import AnnyBody
+from model.body.raster import Raster, hits, project, rasterise, triangles, vertex_normals, visible
 
 from .render import effects
-from .render.raster import Raster, hits, project, rasterise, triangles, vertex_normals, visible
 from .render.shade import Shadows, lit, parts
 from .scene.looks import Look, Wardrobe
 from .scene.scenery import Scenery, stacked

@@ -16,9 +16,9 @@ from amr_blender.contract.rotations import continuous, quaternion_from_matrix
 from amr_blender.contract.spaces import project_px, transform
 from amr_blender.contract.take import JOINT12_NAMES
 from model.body.landmarks import LANDMARK_NAMES, LandmarkRegressor
+from model.body.raster import NEAR_M, rasterise
 
 from ..render.film import Film
-from ..render.raster import NEAR_M, rasterise
 
 Array = NDArray[np.floating]
 CONTACT_NAMES = ("heel.L", "heel.R", "toe.L", "toe.R")

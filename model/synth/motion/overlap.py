@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.body import AnnyBody
-from model.synth.render.raster import triangles, vertex_normals
+from model.body.raster import triangles, vertex_normals
 
 PARTS = {
     "torso": ("root", "pelvis", "spine", "clavicle", "shoulder", "neck", "head"),

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from amr_blender.contract.spaces import invert_rigid
 from model.body import AnnyBody, RestBody, skin
+from model.body.raster import Raster, hits, rasterise, vertex_normals
 
 from ..motion.acts import Motion
 from ..scene.looks import Dressed
 from ..scene.room import Place, cast
 from . import effects
-from .raster import Raster, hits, rasterise, vertex_normals
 from .shade import Lights, Shadows, lit, parts
 
 Array = NDArray[np.floating]

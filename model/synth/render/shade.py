@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .raster import rasterise
+from model.body.raster import rasterise
 
 _BIAS_M = 0.025
 """A surface this close behind another is not in its shadow: the map is coarse."""

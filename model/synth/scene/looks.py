@@ -15,8 +15,8 @@ from scipy import sparse
 from torch import Tensor
 
 from model.body import AnnyBody
+from model.body.raster import triangles
 
-from ..render.raster import triangles
 from .outfit import Garment, Tailor
 
 Array = NDArray[np.floating]

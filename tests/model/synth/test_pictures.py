@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from model.body import AnnyBody
+from model.body.raster import project
 from model.synth.motion.mocap import TEST_SUBJECTS
 from model.synth.motion.puppet import turn
 from model.synth.pictures import Batch, PictureMaker
-from model.synth.render.raster import project
 from model.synth.splits import SPLITS, held_out_subjects, seeds
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from model.body import RestBody
-from model.synth.render.raster import rasterise
+from model.body.raster import rasterise
 from model.synth.scene.looks import Wardrobe, random_look
 
 

@@ -11,8 +11,8 @@ import torch
 
 from amr_blender.contract.spaces import intrinsics
 from model.body import AnnyBody
+from model.body.raster import hits, project, rasterise, triangles, vertex_normals, visible
 from model.synth.motion.puppet import Posture, Puppet, arm, turn
-from model.synth.render.raster import hits, project, rasterise, triangles, vertex_normals, visible
 
 K = torch.tensor([[100.0, 0, 32], [0, 100, 24], [0, 0, 1]])
 
