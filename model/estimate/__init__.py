@@ -30,16 +30,12 @@ from .pose_space import PoseSpace
 from .prior import FILE as PRIOR_FILE
 from .prior import PosePrior
 from .settings import FitSettings
-from .shape_space import GIVEN_HEIGHT_SIGMA_M, ShapeSpace
+from .shape_space import GIVEN_HEIGHT_SIGMA_M, ShapeSpace, expected_height
 from .sides import repair_sides
 from .solve import solve
 from .take_builder import build_take
 
 __all__ = ["Plan", "estimate"]
-
-
-HEIGHT_PER_SIGMA, LEAST_HEIGHT_SIGMA_M = 1.25, 0.03
-"""Standard deviation for the scale of the network's doubt (Laplace), and the least that is believed."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +125,7 @@ def _shapes(body: AnnyBody, space: PoseSpace, height_m: float | None, learned: L
         return ShapeSpace(body, space, height_m, GIVEN_HEIGHT_SIGMA_M, base)
     if learned is None:
         return ShapeSpace(body, space)
-    sigma = max(HEIGHT_PER_SIGMA * learned.stature_sigma * learned.stature_m, LEAST_HEIGHT_SIGMA_M)
-    return ShapeSpace(body, space, learned.stature_m, sigma, base)
+    return ShapeSpace(body, space, *expected_height(learned.stature_m, learned.stature_sigma), base)
 
 
 def _lens(job: Job, info: VideoInfo) -> tuple[LensPrior, str]:

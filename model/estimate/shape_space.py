@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,29 @@ GIVEN_HEIGHT_SIGMA_M = 0.002
 LENGTH_SIGMA, PHENOTYPE_SIGMA = 0.3, 0.3
 _EXTREME_M = 0.03  # vertices within this distance of crown or sole measure the height
 _STEP = 0.02
+
+
+_PEOPLE = ((0.85, HEIGHT_PRIOR_M, HEIGHT_SIGMA_M), (0.15, 1.35, 0.35))
+"""Share, mean and standard deviation (m) of the heights of those who are filmed: adults, and anybody."""
+
+
+def expected_height(told_m: float, doubt: float) -> tuple[float, float]:
+    """Mean and standard deviation (m) of a height that something guesses: most people are adults, who vary little.
+
+    Args:
+        told_m: the guess. doubt: mean error of its logarithm.
+    """
+    variance = (2**0.5 * doubt * told_m) ** 2
+    weights, means, variances = [], [], []
+    for share, mean, sigma in _PEOPLE:
+        total = variance + sigma**2
+        weights.append(share * math.exp(-0.5 * (told_m - mean) ** 2 / total) / total**0.5)
+        means.append((told_m * sigma**2 + mean * variance) / total)
+        variances.append(variance * sigma**2 / total)
+    shares = [weight / sum(weights) for weight in weights]
+    mean = sum(share * one for share, one in zip(shares, means, strict=True))
+    spread = sum(s * (v + (m - mean) ** 2) for s, v, m in zip(shares, variances, means, strict=True))
+    return mean, max(spread**0.5, 0.02)
 
 
 @dataclass(frozen=True)
