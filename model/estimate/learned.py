@@ -38,8 +38,10 @@ class Learned:
     """(T, Q) radians."""
     orientation_sigma: Tensor
     """(T, 3) radians, about the axes of the straight view."""
+    landmarks_m: Tensor
+    """(T, L, 3) about the hips, camera axes, of a body of 1.7 m."""
     landmark_sigma_m: Tensor
-    """(T, L) about the hips."""
+    """(T, L) of them."""
     seen_sigma: Tensor
     """(T, L) by how much the detector's landmarks are off in the picture, in statures."""
     depth_sigma: Tensor
@@ -148,7 +150,8 @@ class InitialEstimate:
             ),
             angle_sigma=sums["angle_sigma"].double().exp(),
             orientation_sigma=sums["orientation_sigma"].double().exp(),
-            landmark_sigma_m=sums["landmark_sigma"].double().exp() * stature / STATURE_M,
+            landmarks_m=sums["landmarks"].double(),
+            landmark_sigma_m=sums["landmark_sigma"].double().exp(),
             seen_sigma=sums["seen_sigma"].double().exp() / STATURE_M,
             depth_sigma=sums["depth_sigma"].double().exp(),
             up=up,
@@ -197,6 +200,7 @@ def _in_camera(output: InitialOutput, view: StraightView) -> dict[str, Tensor]:
         "exchanged": output.exchanged[0],
         "angle_sigma": output.angle_sigma[0].log(),
         "orientation_sigma": output.orientation_sigma[0].log(),
+        "landmarks": output.landmarks_m[0] @ turn.mT,
         "landmark_sigma": output.landmark_sigma_m[0].log(),
         "seen_sigma": output.seen_sigma_m[0].log(),
         "depth_sigma": output.place_sigma[0, :, 1].log(),

@@ -3,8 +3,9 @@
 A light transformer over time.  A frame's landmarks, in the straight view of ``straight_view``, become one token; blocks
 of attention over the window's frames (rotary positions in seconds, so that any frame rate is the same to it; Su et al.,
 2021), a depthwise convolution over the nearest frames, and a feed-forward layer (a Conformer block; Gulati et al.,
-2020) lift them.  Rotations are given by six numbers (Zhou et al., CVPR 2019), hinges by the sine and cosine of their
-one angle.
+2020) lift them.  The landmarks' places in 3D come first, as corrections of BlazePose's; from them, and what the frame's
+token knows, a small network solves for the rotations.  Rotations are given by six numbers (Zhou et al., CVPR 2019),
+hinges by the sine and cosine of their one angle.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .straight_view import FEATURES
+from .straight_view import FEATURES, WORLD
 
 CONTACTS, GROUPS, LANDMARKS = 10, 3, 33
 _UPRIGHT = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -65,8 +66,10 @@ class InitialOutput:
     """(B, T, Q) radians, of the pose space's angles."""
     orientation_sigma: Tensor
     """(B, T, 3) radians, of the hips, about the straight view's axes."""
+    landmarks_m: Tensor
+    """(B, T, L, 3) about the hips, in metres of a body of 1.7 m: BlazePose's 3D, corrected."""
     landmark_sigma_m: Tensor
-    """(B, T, L) of the landmarks about the hips, in metres of a body of 1.7 m."""
+    """(B, T, L) of ``landmarks_m``."""
     place_sigma: Tensor
     """(B, T, 2) metres across and logarithm of depth."""
     shape: Tensor
@@ -110,14 +113,27 @@ class InitialNet(nn.Module):
         self.settings = s = settings or InitialSettings()
         self._sizes = (
             6 * s.balls, 6, 2 * s.hinges, 3, 3, CONTACTS, GROUPS, s.angles, 3, LANDMARKS, 2, s.shape, 2, 1, LANDMARKS,
+            3 * LANDMARKS,
         )  # fmt: skip
         self.outputs = sum(self._sizes)
         self.embed = nn.Sequential(nn.Linear(FEATURES, 2 * s.width), nn.GELU(), nn.Linear(2 * s.width, s.width))
         self.blocks = nn.ModuleList(Block(s.width, s.heads, s.kernel) for _ in range(s.depth))
         self.last = nn.LayerNorm(s.width)
-        self.head = nn.Linear(s.width, self.outputs)
+        self._turns = 6 * s.balls + 6 + 2 * s.hinges
+        self.points = nn.Linear(s.width, 3 * LANDMARKS)
+        self.head = nn.Linear(s.width, self.outputs - 3 * LANDMARKS)
+        self.solve = nn.Sequential(
+            nn.Linear(s.width + 3 * LANDMARKS, 2 * s.width),
+            nn.GELU(),
+            nn.Linear(2 * s.width, 2 * s.width),
+            nn.GELU(),
+            nn.Linear(2 * s.width, self._turns),
+        )
         with torch.no_grad():
             self.head.weight.mul_(0.2)
+            for layer in (self.points, self.solve[-1]):
+                layer.weight.mul_(0.1)
+                layer.bias.zero_()
             flat = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(s.balls)
             hinge = torch.tensor([1.0, 0.0]).repeat(s.hinges)
             start = [flat, torch.tensor(_UPRIGHT), hinge, torch.zeros(3), torch.tensor([0.0, -1.0, 0.0])]
@@ -134,14 +150,18 @@ class InitialNet(nn.Module):
         x = self.embed(features)
         for block in self.blocks:
             x = block(x, cosine.to(x.dtype), sine.to(x.dtype))
-        raw: Tensor = self.head(self.last(x))
-        return raw
+        known = self.last(x)
+        points = features[..., WORLD] + self.points(known)
+        raw = self.head(known)
+        # Rotations follow from where the landmarks are: inverse kinematics, learned.
+        turns = raw[..., : self._turns] + self.solve(torch.cat([known, points.to(known.dtype)], -1))
+        return torch.cat([turns, raw[..., self._turns :], points.to(raw.dtype)], -1)
 
     def read(self, raw: Tensor) -> InitialOutput:
         """Names and units for the raw numbers."""
         (
             balls, orientation, hinges, place, up, contacts, exchanged, angles, about, landmarks, place_sigma, shape,
-            stature, say, seen,
+            stature, say, seen, points,
         ) = raw.float().split(self._sizes, -1)  # fmt: skip
         return InitialOutput(
             balls=rotation_of(balls.unflatten(-1, (-1, 6))),
@@ -153,6 +173,7 @@ class InitialNet(nn.Module):
             exchanged=exchanged,
             angle_sigma=_sigma(angles, 0.2),
             orientation_sigma=_sigma(about, 0.2),
+            landmarks_m=points.unflatten(-1, (-1, 3)),
             landmark_sigma_m=_sigma(landmarks, 0.1),
             place_sigma=_sigma(place_sigma, 0.1),
             shape=shape,

@@ -20,6 +20,8 @@ REACH = 4.0
 LANDMARKS = 33
 FEATURES = 33 * (2 + 1 + 3) + 2 + 2 + 1 + 1 + 1 + 2
 """Numbers per frame; see :func:`straight_view`."""
+FLAT, WORLD = slice(0, 66), slice(99, 198)
+"""Of them: the landmarks in the picture, and BlazePose's 3D."""
 
 
 @dataclass(frozen=True)

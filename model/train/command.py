@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .initial.run import BUDGETS, Run
+from .initial.run import BUDGETS, Run, Stock
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
@@ -20,5 +20,5 @@ def train(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     folder = out or BUILD / network
     chosen = BUDGETS[budget or ("full" if device == "cuda" else "small")]
-    run = Run(folder, BUILD / network, chosen, device, workers, BUILD / "detected")
+    run = Run(folder, chosen, device, Stock.gather(chosen.chunks, BUILD / network, workers, BUILD / "detected"))
     return f"{'Finished' if run.go(minutes) else 'Not finished, call again'}: {folder}"

@@ -44,8 +44,8 @@ class NoiseSettings:
     """How much worse wrists, hands and feet are than the trunk."""
     hidden: float = 6.0
     """How much worse a hidden landmark is."""
-    quality: float = 0.5
-    """Spread (log) of how bad a clip is."""
+    quality: tuple[float, float] = (-0.35, 0.5)
+    """Mean and spread of the logarithm of how bad a clip is."""
     blur_s: float = 0.008
     """Error along the motion, in seconds of it."""
     peak_rate: float = 0.2
@@ -64,11 +64,11 @@ class NoiseSettings:
     """Of the whole 3D, about the picture's axes."""
     flip_share: float = 0.03
     """Of the time: a forearm, shin or whole limb points the wrong way in depth."""
-    exchanged_share: float = 0.12
+    exchanged_share: float = 0.09
     """Of the clips: sides of a group are exchanged for a while."""
     gap_share: float = 0.15
     """Of the clips: nobody is seen for a while."""
-    thing_share: float = 0.4
+    thing_share: float = 0.35
     """Of the clips: something stands before the person."""
 
 
@@ -123,7 +123,8 @@ class Detector:
         depth = points_m[..., 2:].clamp(min=0.1)
         rays = points_m[..., :2] / depth
         hidden = self._hidden(points_m, rays, stature_m, focal, size, draw)
-        clip = torch.exp(s.quality * draw.normal(1, 1, 1)) * self._worse[:, None]
+        bad = torch.exp(s.quality[0] + s.quality[1] * draw.normal(1, 1))
+        clip = bad[..., None] * self._worse[:, None]
         worse = clip * (1 + (s.hidden - 1) * hidden[..., None])
         error = s.bias * worse * draw.normal(1, L, 2)
         error = (
@@ -139,7 +140,7 @@ class Detector:
             seen[:, :, list(chain)] += self._peaks(draw, chain) * metres / depth[:, :, list(chain)]
         seen = self._guessed(seen, hidden, draw)
         off = (seen - rays) * depth / metres
-        world = self._world(points_m, stature_m, off, hidden, draw)
+        world = self._world(points_m, stature_m, off, hidden, bad, draw)
         size_off = off.norm(dim=-1) / 0.05
         told = self._usual - self._tells * (hidden + 0.25 * size_off.clamp(max=3))
         told = told + 0.9 * draw.normal(1, L) + 0.7 * draw.slow(s.slow_s, L)
@@ -204,7 +205,7 @@ class Detector:
             out[:, :, outer] = (1 - share) * seen[:, :, outer] + share * seen[:, :, self._other[outer]]
         return out
 
-    def _world(self, points: Tensor, stature: Tensor, off: Tensor, hidden: Tensor, draw: _Draw) -> Tensor:
+    def _world(self, points: Tensor, stature: Tensor, off: Tensor, hidden: Tensor, bad: Tensor, draw: _Draw) -> Tensor:
         """(B, T, 33, 3) BlazePose's 3D."""
         s = self.settings
         hips = (points[:, :, LEFT_HIP] + points[:, :, RIGHT_HIP]) / 2
@@ -225,7 +226,7 @@ class Detector:
         tilt = math.radians(s.tilt_deg) * (draw.normal(1, 2) + 0.5 * draw.slow(s.slow_s, 2)) * torch.tensor([1.0, 0.7])
         rel = rel @ _small_turn(tilt).mT
         frames = points.shape[1]
-        worse = (self._worse * self._steady * (1 + hidden))[..., None]
+        worse = (1.2 * bad * self._worse * self._steady * (1 + hidden))[..., None]
         across = s.flat * self._mixed(draw.slow(s.slow_s, L, 2)) + s.flat_bias * draw.normal(1, L, 2)
         across = (0.6 * off + across * worse) * STATURE_M
         along = s.depth * self._mixed(draw.slow(s.slow_s, L)) + s.depth_bias * draw.normal(1, L)

@@ -23,7 +23,7 @@ from model.paths import WEIGHTS, assets_folder
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import Detector, NoiseSettings, Sighting
 from model.synth.landmarks.plays import Plays, Theatre
-from model.synth.motion.enrich import Poses
+from model.synth.motion.enrich import Poses, taken
 from model.synth.motion.mocap import Sequence, read_sequences
 from model.synth.motion.motions import MotionBank
 from model.synth.motion.pose_bank import PoseBank, captured_poses
@@ -98,13 +98,18 @@ def drawn_poses(space: PoseSpace, folder: Path) -> Poses:
         return Poses(torch.from_numpy(z["angles"]), torch.from_numpy(z["orientation"]), z["category"])
 
 
+def poses_of(space: PoseSpace, part: str, folder: Path) -> Poses:
+    """The drawn poses of a part; a pose and its mirror image, half of them later, are of the same."""
+    poses = drawn_poses(space, folder)
+    number = np.arange(len(poses.category)) % (len(poses.category) // 2)
+    return taken(poses, np.flatnonzero((number % VALIDATION == 0) == (part != "train")))
+
+
 def theatre(part: str, folder: Path) -> Theatre:
     """Where the plays of a part are made."""
     space = pose_space()
-    poses = drawn_poses(space, folder)
-    mine = np.flatnonzero((np.arange(len(poses.category)) % VALIDATION == 0) == (part != "train"))
-    kept = Poses(poses.angles[mine], poses.orientation[mine], poses.category[mine])
-    return Theatre(space, MotionBank(space, kept, sequences_of(part)), crowd_of(space, part))
+    bank = MotionBank(space, poses_of(space, part, folder), sequences_of(part))
+    return Theatre(space, bank, crowd_of(space, part))
 
 
 def make_chunk(part: str, number: int, folder: Path) -> Path:

@@ -10,15 +10,16 @@ from model.body.landmarks import LANDMARK_NAMES
 from model.estimate.evidence import LEFT_HIP, RIGHT_HIP, STATURE_M
 from model.estimate.pose_layout import PoseLayout
 from model.networks.initial import InitialOutput
+from model.networks.straight_view import FLAT
 from model.synth.landmarks.crowd import Crowd
 
 from .data import Window
 
 WEIGHTS = {
-    "balls": 1.0, "orientation": 1.0, "hinges": 0.5, "points": 6.0, "place": 1.0, "projection": 1.0, "motion": 1.0,
-    "drift": 0.5, "up": 0.5, "contacts": 0.1, "exchanged": 0.05, "angle_sigma": 0.02, "orientation_sigma": 0.03,
-    "landmark_sigma": 0.05, "place_sigma": 0.03, "seen_sigma": 0.05, "shape": 0.03, "stature": 0.5,
-    "stature_sigma": 0.02,
+    "balls": 1.0, "orientation": 1.0, "hinges": 0.5, "points": 6.0, "landmarks": 6.0, "landmark_motion": 1.0,
+    "place": 1.0, "projection": 1.0, "motion": 1.0, "drift": 0.5, "up": 0.5, "contacts": 0.1, "exchanged": 0.05,
+    "angle_sigma": 0.02, "orientation_sigma": 0.03, "landmark_sigma": 0.05, "place_sigma": 0.03, "seen_sigma": 0.05,
+    "shape": 0.03, "stature": 0.5, "stature_sigma": 0.02,
 }  # fmt: skip
 ABSENT = 0.5
 """Weight of a frame in which nobody is seen: it can only be guessed from its neighbours."""
@@ -62,10 +63,13 @@ def losses(
         _flat(points + root[:, :, None], window.per_metre),
         _flat(window.points_m + _root(window)[:, :, None], window.per_metre),
     )
-    told = window.features[..., : 2 * len(LANDMARK_NAMES)].unflatten(-1, (-1, 2))
+    told = window.features[..., FLAT].unflatten(-1, (-1, 2))
     missed = (told - true[:, :, LANDMARKS]).norm(dim=-1)
     hips = (off[:, :, LEFT_HIP] + off[:, :, RIGHT_HIP])[:, :, None] / 2
     about = (off - hips)[:, :, LANDMARKS].norm(dim=-1) * scale
+    middle = (window.points_m[:, :, LEFT_HIP] + window.points_m[:, :, RIGHT_HIP])[:, :, None] / 2
+    goal = (window.points_m[:, :, LANDMARKS] - middle) * scale[..., None]
+    corrected = output.landmarks_m - goal
     turn = output.orientation.mT @ window.orientation
     vee = (
         torch.stack(
@@ -83,6 +87,8 @@ def losses(
         "orientation": mean((output.orientation - window.orientation).square().sum((-2, -1)).add(1e-6).sqrt()),
         "hinges": mean((output.hinges - hinges).norm(dim=-1)),
         "points": mean(off.norm(dim=-1) * scale),
+        "landmarks": mean(corrected.norm(dim=-1)),
+        "landmark_motion": motion(corrected),
         "place": mean(place_off.abs().clamp(max=2)),
         "projection": mean((seen - true).norm(dim=-1).clamp(max=2)),
         "motion": motion(off),
@@ -96,11 +102,11 @@ def losses(
         ),
         "angle_sigma": mean(doubt(layout.angle_errors(output, window.angles).abs(), output.angle_sigma)),
         "orientation_sigma": mean(doubt(vee.abs(), output.orientation_sigma)),
-        "landmark_sigma": mean(doubt(about, output.landmark_sigma_m)),
+        "landmark_sigma": mean(doubt(corrected.norm(dim=-1), output.landmark_sigma_m)),
         "place_sigma": mean(
             doubt(torch.stack([place_off[..., :2].norm(dim=-1), place_off[..., 2].abs()], -1), output.place_sigma)
         ),
-        "seen_sigma": (doubt(missed, output.seen_sigma_m).mean(-1) * window.present).sum()
+        "seen_sigma": (outliers(missed, output.seen_sigma_m).mean(-1) * window.present).sum()
         / window.present.sum().clamp(min=1),
         "shape": (shape - true_shape).square().mean(),
         "stature": taller.abs().mean(),
@@ -108,6 +114,7 @@ def losses(
     }
     watched = {
         "points_mm": 1000 * mean(about),
+        "landmarks_mm": 1000 * mean(corrected.norm(dim=-1)),
         "depth_percent": 100 * mean(place_off[..., 2].abs()),
         "up_deg": torch.rad2deg(mean((output.up * window.up).sum(-1).clamp(-1, 1).acos())),
         "stature_percent": 100 * taller.abs().mean(),
@@ -123,6 +130,11 @@ def total(terms: dict[str, Tensor]) -> Tensor:
 def doubt(error: Tensor, sigma: Tensor) -> Tensor:
     """Negative log likelihood of a Laplace distribution; what errs does not learn to err so that it can be foreseen."""
     return error.detach() / sigma + sigma.log()
+
+
+def outliers(error: Tensor, sigma: Tensor) -> Tensor:
+    """The same of a Cauchy distribution in the plane: a few large errors do not make the usual one look large."""
+    return 1.5 * (error.detach().square() + sigma.square()).log() - sigma.log()
 
 
 def shape_mean(crowd: Crowd) -> Tensor:

@@ -48,37 +48,66 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(9_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(10_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What is trained on, and what is held out: windows and their people."""
+
+    windows: Windows
+    crowd: Crowd
+    held: Windows
+    held_crowd: Crowd
+    seen: SeenWindows | None
+    """Of the real detector; None where there are none."""
+    held_seen: SeenWindows | None
+
+    @classmethod
+    def gather(cls, chunks: int, data: Path, workers: int, pool: Path) -> Stock:
+        """Read plays, made where they are missing, and detected clips, as many as there are.
+
+        Args:
+            chunks: of plays to train on. data: where they are kept. workers: that make them.
+            pool: of detected clips (see ``detected``), whose validation part lies beside it.
+        """
+        with tqdm(total=chunks + VALIDATION_CHUNKS, desc="plays", disable=None) as bar:
+            plays = read_plays("train", chunks, data, workers, lambda n: bar.update(n) and None)
+            held = read_plays("validation", VALIDATION_CHUNKS, data, workers, lambda n: bar.update(n) and None)
+        crowd, held_crowd = (crowd_of(pose_space(), part) for part in ("train", "validation"))
+        rest = average_landmarks(pose_space())
+        return cls(
+            Windows(plays, crowd, NoiseSettings(), rest),
+            crowd,
+            Windows(held, held_crowd, NoiseSettings(), rest),
+            held_crowd,
+            _seen(pool, crowd),
+            _seen(pool.with_name(f"{pool.name}_validation"), held_crowd),
+        )
 
 
 class Run:
     """One training run in a folder: checkpoint, curve, weights.
 
     Args:
-        folder: of the run. data: of the plays. budget: its cost. device: where to compute. workers: that make plays.
-        pool: of detected clips (see ``detected``), whose validation part lies beside it; as many as there are.
+        folder: of the run. budget: its cost. device: where to compute. stock: what is trained on.
+        settings: of the network.
     """
 
-    def __init__(self, folder: Path, data: Path, budget: Budget, device: str, workers: int, pool: Path) -> None:
+    def __init__(
+        self, folder: Path, budget: Budget, device: str, stock: Stock, settings: InitialSettings | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._budget, self._device = folder, budget, torch.device(device)
-        self._layout, self._rest = layout(), average_landmarks(pose_space())
+        self._folder, self._budget, self._device, self._stock = folder, budget, torch.device(device), stock
+        self._layout = layout()
         torch.manual_seed(SEED)
-        self._net = InitialNet(InitialSettings()).to(self._device)
+        self._net = InitialNet(settings).to(self._device)
         self._optimiser = torch.optim.AdamW(self._net.parameters(), budget.rate, betas=(0.9, 0.98), weight_decay=0.05)
         self._average = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
         self._step, self._best, self._waited = 0, math.inf, 0
         self._resume()
-        with tqdm(total=budget.chunks + VALIDATION_CHUNKS, desc="plays", disable=None) as bar:
-            plays = read_plays("train", budget.chunks, data, workers, lambda n: bar.update(n) and None)
-            held = read_plays("validation", VALIDATION_CHUNKS, data, workers, lambda n: bar.update(n) and None)
-        self._crowd, self._held_crowd = crowd_of(pose_space(), "train"), crowd_of(pose_space(), "validation")
-        self._windows = Windows(plays, self._crowd, NoiseSettings(), self._rest)
-        self._held = Windows(held, self._held_crowd, NoiseSettings(), self._rest)
-        self._seen = _seen(pool, self._crowd)
-        self._held_seen = _seen(pool.with_name(f"{pool.name}_validation"), self._held_crowd)
 
     def go(self, minutes: float) -> bool:
         """Train until the end or for some ``minutes``; whether the end is reached."""
@@ -100,13 +129,13 @@ class Run:
             group["lr"] = self._rate()
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
         share = SHORTER[self._step % len(SHORTER)]
-        rows = torch.randint(len(self._windows), (share * self._budget.batch,), generator=rng)
-        window = self._windows.batch(rows, rng, FRAMES // share)
-        terms, _ = self._measure(window, self._crowd)
+        rows = torch.randint(len(self._stock.windows), (share * self._budget.batch,), generator=rng)
+        window = self._stock.windows.batch(rows, rng, FRAMES // share)
+        terms, _ = self._measure(window, self._stock.crowd)
         loss = total(terms)
-        if self._seen:
-            rows = torch.randint(len(self._seen), (self._budget.batch // 2,), generator=rng)
-            loss = loss + SEEN * total(self._measure(self._seen.batch(rows, rng), self._crowd)[0])
+        if self._stock.seen:
+            rows = torch.randint(len(self._stock.seen), (self._budget.batch // 2,), generator=rng)
+            loss = loss + SEEN * total(self._measure(self._stock.seen.batch(rows, rng), self._stock.crowd)[0])
         self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
@@ -135,9 +164,9 @@ class Run:
         now = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
         self._net.load_state_dict(self._average)
         self._net.eval()
-        sums = self._held_out(self._held)
-        if self._held_seen:
-            sums |= {f"seen {name}": value for name, value in self._held_out(self._held_seen).items()}
+        sums = self._held_out(self._stock.held)
+        if self._stock.held_seen:
+            sums |= {f"seen {name}": value for name, value in self._held_out(self._stock.held_seen).items()}
         if sums["points_mm"] < self._best:
             self._best, self._waited = sums["points_mm"], 0
             save_weights(self._folder / "initial.safetensors", self._net, self._about(sums))
@@ -157,14 +186,14 @@ class Run:
         """Means over validation windows, with the same noise at every look."""
         rng, sums = torch.Generator().manual_seed(SEED), dict[str, float]()
         for rows in torch.arange(len(windows)).split(50):
-            terms, watched = self._measure(windows.batch(rows, rng), self._held_crowd)
+            terms, watched = self._measure(windows.batch(rows, rng), self._stock.held_crowd)
             for name, value in {"loss": total(terms), **terms, **watched}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(windows)
         return sums
 
     def _about(self, held: dict[str, float]) -> dict[str, Any]:
         """What the weights' file tells beside the weights."""
-        crowd = self._crowd
+        crowd = self._stock.crowd
         return {
             "settings": self._net.settings.to_dict(),
             "shape_names": pose_space().body.shape_names,
