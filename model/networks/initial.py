@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .layers import rotary, turned
 from .straight_view import FEATURES, WORLD
 
 CONTACTS, GROUPS, LANDMARKS = 10, 3, 33
@@ -97,7 +98,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         batch, frames, width = x.shape
         q, k, v = self.qkv(self.before_attention(x)).reshape(batch, frames, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = _turned(q, cosine, sine), _turned(k, cosine, sine)
+        q, k = turned(q, cosine, sine), turned(k, cosine, sine)
         seen = functional.scaled_dot_product_attention(q, k, v)
         x = x + self.out(seen.transpose(1, 2).reshape(batch, frames, width))
         near = self.mix(self.before_mix(x).transpose(1, 2)).transpose(1, 2)
@@ -122,16 +123,12 @@ class InitialNet(nn.Module):
         self._turns = 6 * s.balls + 6 + 2 * s.hinges
         self.points = nn.Linear(s.width, 3 * LANDMARKS)
         self.head = nn.Linear(s.width, self.outputs - 3 * LANDMARKS)
-        self.solve = nn.Sequential(
-            nn.Linear(s.width + 3 * LANDMARKS, 2 * s.width),
-            nn.GELU(),
-            nn.Linear(2 * s.width, 2 * s.width),
-            nn.GELU(),
-            nn.Linear(2 * s.width, self._turns),
-        )
+        solved = nn.Linear(2 * s.width, self._turns)
+        first, second = nn.Linear(s.width + 3 * LANDMARKS, 2 * s.width), nn.Linear(2 * s.width, 2 * s.width)
+        self.solve = nn.Sequential(first, nn.GELU(), second, nn.GELU(), solved)
         with torch.no_grad():
             self.head.weight.mul_(0.2)
-            for layer in (self.points, self.solve[-1]):
+            for layer in (self.points, solved):
                 layer.weight.mul_(0.1)
                 layer.bias.zero_()
             flat = torch.tensor([1.0, 0, 0, 0, 1.0, 0]).repeat(s.balls)
@@ -143,10 +140,7 @@ class InitialNet(nn.Module):
 
     def forward(self, features: Tensor, time_s: Tensor) -> Tensor:
         """(B, T, FEATURES) and (B, T) seconds to (B, T, outputs)."""
-        half = self.settings.width // self.settings.heads // 2
-        rate = 30.0 * 1000.0 ** (-torch.arange(half, dtype=torch.float32, device=time_s.device) / half)
-        turn = ((time_s - time_s[:, :1])[:, None, :, None] * rate).float()
-        cosine, sine = turn.cos(), turn.sin()
+        cosine, sine = rotary(time_s, self.settings.width // self.settings.heads // 2)
         x = self.embed(features)
         for block in self.blocks:
             x = block(x, cosine.to(x.dtype), sine.to(x.dtype))
@@ -192,9 +186,3 @@ def rotation_of(six: Tensor) -> Tensor:
 
 def _sigma(raw: Tensor, usual: float) -> Tensor:
     return (usual * raw.clamp(-8, 8).exp()).clamp(*SIGMA)
-
-
-def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary positions: pairs of channels turned by an angle that grows with time."""
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cosine - b * sine, a * sine + b * cosine], -1)
