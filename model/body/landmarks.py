@@ -67,6 +67,10 @@ class Skeleton:
     """The tree of the bones that move on their own; every other bone is rigid with its nearest moving ancestor.
 
     S moving bones.  Landmarks are carried along exactly as skinning carries their vertices.
+
+    Attributes:
+        bones: (S,) the moving ones among the body's. names, parents: of them.
+        carrier: for each of the body's bones the moving one that carries it.
     """
 
     def __init__(self, body: AnnyBody, regressor: LandmarkRegressor, moving: Sequence[str]) -> None:
@@ -77,6 +81,7 @@ class Skeleton:
             carrier.append(slot_of[bone] if bone in slot_of else carrier[parent])
         parents = [-1 if b == 0 else carrier[body.bone_parents[b]] for b in bones]
         self.bones = bones
+        self.carrier = carrier
         self.names = [body.bone_names[b] for b in bones]
         self.kinematics = Kinematics(parents)
         self.parents = parents

@@ -85,3 +85,13 @@ def test_the_real_assets_are_ready_after_the_set_up(assets: Path) -> None:
     from buildtools.assets import ALL
 
     assert [asset.name for asset in ALL if not asset.is_ready()] == []
+
+
+def test_what_is_made_from_another_asset_follows_it(asset: Asset) -> None:
+    child = Asset("child", "", "tests.build.fake_child_converter", (), None, asset)
+    child.ensure()
+    assert made() == ["child.bin", "first.bin", "second.bin"]
+    assert (assets.ASSETS / "child.bin").read_bytes() == b"child of first"
+    assert child.is_ready()
+    of_another = Asset("child", "", "tests.build.fake_child_converter", (), None, Asset("x", "", "x", ("anny",), None))
+    assert child.stamp() != of_another.stamp()
