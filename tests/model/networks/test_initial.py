@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from model.networks.initial import SIGMA, InitialNet, InitialOutput, InitialSettings, rotation_of
-from model.networks.straight_view import FEATURES
+from model.networks.straight_view import FEATURES, WORLD
 
 TINY = InitialSettings(width=32, depth=2)
 SHAPES = {
     "balls": (14, 3, 3), "orientation": (3, 3), "hinges": (6, 2), "place": (3,), "up": (3,), "contacts": (10,),
-    "exchanged": (3,), "angle_sigma": (48,), "orientation_sigma": (3,), "landmark_sigma_m": (33,), "place_sigma": (2,),
-    "shape": (13,), "stature": (2,), "seen_sigma_m": (33,), "say": (),
+    "exchanged": (3,), "angle_sigma": (48,), "orientation_sigma": (3,), "landmarks_m": (33, 3),
+    "landmark_sigma_m": (33,), "place_sigma": (2,), "shape": (13,), "stature": (2,), "seen_sigma_m": (33,), "say": (),
 }  # fmt: skip
 
 
@@ -90,8 +90,11 @@ def test_a_frame_is_read_beside_all_others() -> None:
 
 
 def test_begins_with_somebody_who_stands_and_faces_the_lens() -> None:
+    """And with the detector's own 3D."""
     net = network()
-    output = net.read(answer(net, *windows(4, 10)))
+    features, time_s = windows(4, 10)
+    output = net.read(answer(net, features, time_s))
+    assert (output.landmarks_m.flatten(2) - features[..., WORLD]).abs().mean() < 0.1
     upright = torch.tensor([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
     assert (output.orientation - upright).abs().mean() < 0.2
     assert (output.balls - torch.eye(3)).abs().mean() < 0.2

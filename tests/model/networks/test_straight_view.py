@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from model.estimate.evidence import ray_rotation
-from model.networks.straight_view import FEATURES, REACH, StraightView, straight_view, towards
+from model.networks.straight_view import FEATURES, FLAT, REACH, WORLD, StraightView, straight_view, towards
 
-FLAT, CONFIDENCE, WORLD = slice(0, 66), slice(66, 99), slice(99, 198)
-CENTRE, HERE, STEP, HEIGHT = slice(198, 200), 203, 204, slice(205, 207)
+CONFIDENCE, CENTRE, HERE, STEP, HEIGHT = slice(66, 99), slice(198, 200), 203, 204, slice(205, 207)
 FPS, DISTANCE_M = 30.0, 4.0
 
 
