@@ -4,7 +4,7 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 QUALITY_ITEMS = (
-    ("draft", "Draft", "Fewer steps of fitting: a quick look at whether the clip works"),
+    ("draft", "Draft", "The network alone, without the fit: a quick look at whether the clip works"),
     ("standard", "Standard", "The right choice for most clips"),
     ("best", "Best", "More steps of fitting: slower, a little closer to the footage"),
 )
