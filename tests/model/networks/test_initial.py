@@ -90,11 +90,12 @@ def test_a_frame_is_read_beside_all_others() -> None:
 
 
 def test_begins_with_somebody_who_stands_and_faces_the_lens() -> None:
-    """And with the detector's own 3D."""
+    """And with the detector's own 3D, or a share of it."""
     net = network()
     features, time_s = windows(4, 10)
     output = net.read(answer(net, features, time_s))
-    assert (output.landmarks_m.flatten(2) - features[..., WORLD]).abs().mean() < 0.1
+    both = torch.stack([output.landmarks_m.flatten(), features[..., WORLD].flatten()])
+    assert torch.corrcoef(both)[0, 1] > 0.9
     upright = torch.tensor([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
     assert (output.orientation - upright).abs().mean() < 0.2
     assert (output.balls - torch.eye(3)).abs().mean() < 0.2
