@@ -30,7 +30,7 @@ from .pose_space import PoseSpace
 from .prior import FILE as PRIOR_FILE
 from .prior import PosePrior
 from .settings import FitSettings
-from .shape_space import GIVEN_HEIGHT_SIGMA_M, ShapeSpace, expected_height
+from .shape_space import GIVEN_HEIGHT_SIGMA_M, HELD, ShapeSpace, expected_height
 from .sides import repair_sides
 from .solve import solve
 from .take_builder import build_take
@@ -125,7 +125,8 @@ def _shapes(body: AnnyBody, space: PoseSpace, height_m: float | None, learned: L
         return ShapeSpace(body, space, height_m, GIVEN_HEIGHT_SIGMA_M, base)
     if learned is None:
         return ShapeSpace(body, space)
-    return ShapeSpace(body, space, *expected_height(learned.stature_m, learned.stature_sigma), base)
+    expected_m, sigma_m = expected_height(learned.stature_m, learned.stature_sigma)
+    return ShapeSpace(body, space, expected_m, HELD * sigma_m, base)
 
 
 def _lens(job: Job, info: VideoInfo) -> tuple[LensPrior, str]:

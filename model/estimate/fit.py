@@ -219,7 +219,8 @@ class TemporalFit:
         precision, pull, energy = prior.linearise(pose.angles)
         share = s.prior_strength
         equations.add_diagonal(FIRST_ANGLE, share * precision, share * pull, share * energy)
-        away, alone = pose.angles - self._space.mean, s.spread_strength * self._space.sigma**-2
+        spread = s.spread_strength if self._learned is None else s.learned_spread_strength
+        away, alone = pose.angles - self._space.mean, spread * self._space.sigma**-2
         equations.add_diagonal(FIRST_ANGLE, alone.expand_as(away), -alone * away, 0.5 * alone * away**2)
         over = (pose.angles - prior.upper).clamp(min=0) + (pose.angles - prior.lower).clamp(max=0)
         stiff = torch.where(over != 0, s.limit**-2, 0.0)

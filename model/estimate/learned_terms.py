@@ -14,7 +14,7 @@ from .settings import FitSettings
 
 
 def add_learned(equations: Equations, learned: Learned, settings: FitSettings, pose: Pose) -> None:
-    """Angles, the hips' orientation and their depth as the network has them, robustly.
+    """Angles, the hips' orientation and how their depth changes, as the network has them, robustly.
 
     Neighbouring frames of a network err alike, so that each counts for a share of a frame.
     """
@@ -28,6 +28,7 @@ def add_learned(equations: Equations, learned: Learned, settings: FitSettings, p
     equations.add_diagonal(FIRST_ANGLE - 3, weight, weight * off, cauchy_cost(error, s.learned_reach))
     depth = pose.position[:, 2].clamp(min=0.1)
     away = (learned.pose.position[:, 2].clamp(min=0.1) / depth).log()
+    away = away - away.median()  # how far away somebody is as a whole is a question of their size
     sigma = learned.depth_sigma / s.learned_strength**0.5
     error = away.abs() / sigma
     weight = (cauchy(error, s.learned_reach) / (sigma * depth)) ** 2

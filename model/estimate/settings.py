@@ -29,6 +29,8 @@ class FitSettings:
     """The same for the landmarks as the network has corrected them."""
     learned_reach: float = 2.0
     """In standard deviations, where the network is doubted."""
+    learned_spread_strength: float = 0.2
+    """As ``spread_strength``, where a network tells which pose is likely."""
     position_acceleration: float = 6.0
     """m/s^2; of the hips."""
     orientation_acceleration: float = 40.0

@@ -16,11 +16,16 @@ from .pose_space import PoseSpace
 HEIGHT_PRIOR_M, HEIGHT_SIGMA_M = 1.70, 0.09
 """Standing height of adults, both sexes together (NCD-RisC, eLife 2016: 1.71 m men, 1.59 m women, sigma 0.07)."""
 GIVEN_HEIGHT_SIGMA_M = 0.002
+HELD = 1 / 3
+"""How closely a fit keeps to the height that is expected, against how well it is known: a picture tells nothing of
+size, and what is measured in metres, such as accelerations, would always rather have a small person near the camera."""
 LENGTH_SIGMA, PHENOTYPE_SIGMA = 0.3, 0.3
 _EXTREME_M = 0.03  # vertices within this distance of crown or sole measure the height
 _STEP = 0.02
 
 
+DOUBTED = 2.0
+"""Standard deviation for the mean error of a guessed height: it is guessed from proportions, which vary."""
 _PEOPLE = ((0.85, HEIGHT_PRIOR_M, HEIGHT_SIGMA_M), (0.15, 1.35, 0.35))
 """Share, mean and standard deviation (m) of the heights of those who are filmed: adults, and anybody."""
 
@@ -31,7 +36,7 @@ def expected_height(told_m: float, doubt: float) -> tuple[float, float]:
     Args:
         told_m: the guess. doubt: mean error of its logarithm.
     """
-    variance = (2**0.5 * doubt * told_m) ** 2
+    variance = (DOUBTED * doubt * told_m) ** 2
     weights, means, variances = [], [], []
     for share, mean, sigma in _PEOPLE:
         total = variance + sigma**2
@@ -63,7 +68,7 @@ class ShapeSpace:
     """Shape as Z numbers: the ``height`` phenotype, then the changes of length.
 
     Args:
-        height_m: standing height to expect, with its standard deviation ``sigma_m``.
+        height_m: standing height to expect; the fit keeps to it with the standard deviation ``sigma_m``.
         base: (P,) the shape to begin with, by default an average adult's.
     """
 
@@ -72,7 +77,7 @@ class ShapeSpace:
         body: AnnyBody,
         space: PoseSpace,
         height_m: float = HEIGHT_PRIOR_M,
-        sigma_m: float = HEIGHT_SIGMA_M,
+        sigma_m: float = HELD * HEIGHT_SIGMA_M,
         base: Tensor | None = None,
     ) -> None:
         self._body, self._space = body, space

@@ -68,7 +68,7 @@ class InitialOutput:
     orientation_sigma: Tensor
     """(B, T, 3) radians, of the hips, about the straight view's axes."""
     landmarks_m: Tensor
-    """(B, T, L, 3) about the hips, in metres of a body of 1.7 m: BlazePose's 3D, corrected."""
+    """(B, T, L, 3) about the hips, in metres of a body of 1.7 m: BlazePose's 3D as far as it is kept, corrected."""
     landmark_sigma_m: Tensor
     """(B, T, L) of ``landmarks_m``."""
     place_sigma: Tensor
@@ -121,7 +121,7 @@ class InitialNet(nn.Module):
         self.blocks = nn.ModuleList(Block(s.width, s.heads, s.kernel) for _ in range(s.depth))
         self.last = nn.LayerNorm(s.width)
         self._turns = 6 * s.balls + 6 + 2 * s.hinges
-        self.points = nn.Linear(s.width, 3 * LANDMARKS)
+        self.points, self.keep = nn.Linear(s.width, 3 * LANDMARKS), nn.Linear(s.width, LANDMARKS)
         self.head = nn.Linear(s.width, self.outputs - 3 * LANDMARKS)
         solved = nn.Linear(2 * s.width, self._turns)
         first, second = nn.Linear(s.width + 3 * LANDMARKS, 2 * s.width), nn.Linear(2 * s.width, 2 * s.width)
@@ -145,11 +145,12 @@ class InitialNet(nn.Module):
         for block in self.blocks:
             x = block(x, cosine.to(x.dtype), sine.to(x.dtype))
         known = self.last(x)
-        points = features[..., WORLD] + self.points(known)
+        told = features[..., WORLD].unflatten(-1, (-1, 3)) * torch.sigmoid(self.keep(known))[..., None]
+        points = told.flatten(-2) + self.points(known)
         raw = self.head(known)
         # Rotations follow from where the landmarks are: inverse kinematics, learned.
         turns = raw[..., : self._turns] + self.solve(torch.cat([known, points.to(known.dtype)], -1))
-        return torch.cat([turns, raw[..., self._turns :], points.to(raw.dtype)], -1)
+        return torch.cat([turns.float(), raw[..., self._turns :].float(), points.float()], -1)
 
     def read(self, raw: Tensor) -> InitialOutput:
         """Names and units for the raw numbers."""

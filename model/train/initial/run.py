@@ -48,7 +48,7 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(10_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(9_000, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 
@@ -104,7 +104,7 @@ class Run:
         self._layout = layout()
         torch.manual_seed(SEED)
         self._net = InitialNet(settings).to(self._device)
-        self._optimiser = torch.optim.AdamW(self._net.parameters(), budget.rate, betas=(0.9, 0.98), weight_decay=0.05)
+        self._optimisers = _optimisers(self._net, budget.rate)
         self._average = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
         self._step, self._best, self._waited = 0, math.inf, 0
         self._resume()
@@ -125,8 +125,9 @@ class Run:
         return True
 
     def _train(self) -> dict[str, float]:
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self._rate()
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
         share = SHORTER[self._step % len(SHORTER)]
         rows = torch.randint(len(self._stock.windows), (share * self._budget.batch,), generator=rng)
@@ -136,11 +137,12 @@ class Run:
         if self._stock.seen:
             rows = torch.randint(len(self._stock.seen), (self._budget.batch // 2,), generator=rng)
             loss = loss + SEEN * total(self._measure(self._stock.seen.batch(rows, rng), self._stock.crowd)[0])
-        self._optimiser.zero_grad()
+        self._net.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)
         if bool(torch.isfinite(loss)):
-            self._optimiser.step()
+            for optimiser in self._optimisers:
+                optimiser.step()
         keep = min(self._budget.average, (1 + self._step) / (10 + self._step))
         with torch.no_grad():
             for name, value in self._net.state_dict().items():
@@ -209,7 +211,7 @@ class Run:
         state = {
             "net": self._net.state_dict(),
             "average": self._average,
-            "optimiser": self._optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self._step,
             "best": self._best,
             "waited": self._waited,
@@ -225,8 +227,20 @@ class Run:
         state = torch.load(path, map_location=self._device, weights_only=True)
         self._net.load_state_dict(state["net"])
         self._average = state["average"]
-        self._optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self._step, self._best, self._waited = state["step"], state["best"], state["waited"]
+
+
+def _optimisers(net: InitialNet, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al., 2024) for the matrices within, which learn about twice as fast by it; AdamW for the rest."""
+    inner = [p for name, p in net.named_parameters() if p.dim() == 2 and name.startswith(("embed", "blocks", "solve"))]
+    chosen = {id(p) for p in inner}
+    rest = [p for p in net.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(inner, rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, rate, betas=(0.9, 0.98), weight_decay=0.05),
+    ]
 
 
 def _seen(folder: Path, crowd: Crowd) -> SeenWindows | None:
