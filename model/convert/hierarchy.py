@@ -228,7 +228,7 @@ def export(assets: Path, out: Path) -> Path:
         skin = np.zeros((len(points), len(body["bone_names"])))
         np.add.at(skin, (np.arange(len(points))[:, None], body["skin_bones"]), body["skin_weights"])
     path = out / "hierarchy.npz"
-    np.savez_compressed(path, **build(points, quads, skin))  # type: ignore[arg-type]
+    np.savez_compressed(path, **build(points, quads, skin))
     return path
 
 
