@@ -64,7 +64,7 @@ class Learned:
         Args:
             reprojection: standard deviation of a good landmark, in statures.
         """
-        trust = reprojection / (reprojection**2 + (SEEN_PER_SIGMA * self.seen_sigma) ** 2).sqrt()
+        trust = 1 / (1 + (SEEN_PER_SIGMA * self.seen_sigma / reprojection) ** 2)
         return replace(evidence, confidence=trust * (evidence.confidence > 0))
 
     def part(self, frames: slice) -> Learned:

@@ -14,7 +14,7 @@ from .settings import FitSettings
 
 
 def add_learned(equations: Equations, learned: Learned, settings: FitSettings, pose: Pose) -> None:
-    """Angles, the hips' orientation and how their depth changes, as the network has them, robustly.
+    """Angles and the hips' orientation as the network has them, robustly.
 
     Neighbouring frames of a network err alike, so that each counts for a share of a frame.
     """
@@ -22,19 +22,12 @@ def add_learned(equations: Equations, learned: Learned, settings: FitSettings, p
     turn = rotvec_from_matrix(learned.pose.orientation @ pose.orientation.mT)
     off = torch.cat([turn, learned.pose.angles - pose.angles], 1)
     sigma = torch.cat([learned.orientation_sigma.mean(1, keepdim=True).expand(-1, 3), learned.angle_sigma], 1)
-    sigma = sigma / s.learned_strength**0.5
+    share = sigma.new_full((sigma.shape[1],), s.learned_strength)
+    share[:3] = s.learned_heading_strength
+    sigma = sigma / share.sqrt()
     error = off.abs() / sigma
     weight = (cauchy(error, s.learned_reach) / sigma) ** 2
     equations.add_diagonal(FIRST_ANGLE - 3, weight, weight * off, cauchy_cost(error, s.learned_reach))
-    depth = pose.position[:, 2].clamp(min=0.1)
-    away = (learned.pose.position[:, 2].clamp(min=0.1) / depth).log()
-    away = away - away.median()  # how far away somebody is as a whole is a question of their size
-    sigma = learned.depth_sigma / s.learned_strength**0.5
-    error = away.abs() / sigma
-    weight = (cauchy(error, s.learned_reach) / (sigma * depth)) ** 2
-    precision, pull = torch.zeros_like(pose.position), torch.zeros_like(pose.position)
-    precision[:, 2], pull[:, 2] = weight, weight * away * depth
-    equations.add_diagonal(0, precision, pull, cauchy_cost(error, s.learned_reach))
 
 
 def add_corrected(

@@ -25,6 +25,8 @@ class FitSettings:
     """Of each angle's own usual spread, which holds what the prior knows little of."""
     learned_strength: float = 0.1
     """Share of a frame for which what the network says counts: it errs alike in neighbouring frames."""
+    learned_heading_strength: float = 0.1
+    """The same for the hips' orientation, whose errors are alike through a whole clip."""
     corrected_strength: float = 0.1
     """The same for the landmarks as the network has corrected them."""
     learned_reach: float = 2.0

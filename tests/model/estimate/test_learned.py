@@ -12,7 +12,7 @@ from torch import Tensor
 
 from amr_blender.contract.errors import RuntimeSetupError
 from model.estimate.evidence import Evidence, gather
-from model.estimate.learned import OVERLAP, WINDOW, InitialEstimate, Learned, _windows
+from model.estimate.learned import OVERLAP, SEEN_PER_SIGMA, WINDOW, InitialEstimate, Learned, _windows
 from model.estimate.pose_layout import PoseLayout
 from model.networks.initial import InitialNet, InitialSettings
 from model.networks.weights import save_weights
@@ -190,12 +190,12 @@ def test_landmarks_are_trusted_as_far_as_the_network_trusts_them(said, evidence)
     present = torch.arange(200) >= 10
     clip = replace(evidence, confidence=0.7 * evidence.confidence * present[:, None])
     sigma = torch.zeros_like(said[200].seen_sigma)
-    sigma[:, 15], sigma[:, 16] = 0.01, 0.1
+    sigma[:, 15], sigma[:, 16] = 0.01 / SEEN_PER_SIGMA, 0.1 / SEEN_PER_SIGMA
     trusted = replace(said[200], seen_sigma=sigma).trusted(clip, 0.01)
     assert (trusted.confidence[:10] == 0).all()
     assert trusted.confidence[20, 11] == pytest.approx(1.0)
-    assert trusted.confidence[20, 15] == pytest.approx(2**-0.5, rel=0.01)
-    assert trusted.confidence[20, 16] < 0.15
+    assert trusted.confidence[20, 15] == pytest.approx(0.5, rel=0.01)
+    assert trusted.confidence[20, 16] < 0.02
     assert torch.equal(trusted.rays, clip.rays)
 
 
