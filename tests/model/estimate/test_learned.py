@@ -170,6 +170,24 @@ def test_a_gap_is_bridged(layout, evidence) -> None:
     assert (depth[~present] / depth[present].mean() - 1).abs().max() < 0.5
 
 
+def test_frames_that_two_windows_see_do_not_count_twice(layout, evidence) -> None:
+    """All equally sure: the shape is the mean over the frames, each one's the faded one of its windows."""
+    net = network()
+    before = net.read(torch.arange(float(net.outputs))[None, None])
+    say = int(before.say)
+    with torch.no_grad():
+        net.head.weight[say] = 0.0
+    ones = torch.ones(TINY.shape, dtype=torch.float64)
+    estimate = InitialEstimate(net, layout, 0 * ones, ones)
+    faded = torch.zeros(200, TINY.shape)
+    for part, weight in _windows(200):
+        output, _ = estimate._read(evidence.part(part), None)
+        assert (output.say == 0).all()
+        faded[part] += weight[:, None] * output.shape[0]
+    assert faded.std(0).min() > 1e-3
+    assert torch.allclose(estimate(evidence).shape, faded.mean(0).double(), atol=1e-5)
+
+
 def test_the_shape_is_counted_from_the_mean_of_people(layout, evidence) -> None:
     clip, ones = evidence.part(slice(5)), torch.ones(TINY.shape, dtype=torch.float64)
     plain = InitialEstimate(network(), layout, 0 * ones, ones)(clip).shape

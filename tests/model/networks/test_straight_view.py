@@ -113,6 +113,7 @@ def test_a_gap_of_many_seconds_is_bridged_from_one_end_to_the_other() -> None:
     assert (torch.diff(centre) > -1e-6).all()
     assert centre[0] == pytest.approx(0.0, abs=0.01) and centre[-1] == pytest.approx(1 / DISTANCE_M, abs=0.01)
     assert 0.05 < centre[150] < 0.2
+    assert centre[80] < 0.03 and centre[220] > 0.22  # nearer to the nearer end
 
 
 def test_nobody_at_all_is_no_reason_to_fail() -> None:

@@ -33,9 +33,16 @@ def seen(view: View, points: np.ndarray) -> np.ndarray:
     return project_px(transform(view.world_to_camera, points), K) / view.size
 
 
-@pytest.mark.parametrize("points", [standing(), walking()], ids=["standing", "walking"])
-def test_whoever_moves_stays_before_the_camera(points: np.ndarray) -> None:
-    for view in drawn(points):
+def wandering() -> np.ndarray:
+    """Over a place that a camera would like to stand on."""
+    return np.concatenate([standing() + [2 * np.cos(a), 2 * np.sin(a), 0] for a in np.linspace(0, 6, 12)])
+
+
+@pytest.mark.parametrize("cut", [0.0, 1.0])
+@pytest.mark.parametrize("points", [standing(), walking(), wandering()], ids=["standing", "walking", "wandering"])
+def test_whoever_moves_stays_before_the_camera(points: np.ndarray, cut: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "CUT_SHARE", cut)
+    for view in drawn(points, 60):
         assert transform(view.world_to_camera, points)[:, 2].min() > NEAR_M
         rotation = view.world_to_camera[:3, :3]
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)

@@ -120,6 +120,18 @@ def test_through_a_guessed_lens_everything_is_farther_by_as_much(
         assert (learned.pose.angles - torch.from_numpy(plays.angles[row])).abs().max() < 2e-3
 
 
+def test_the_truth_is_told_in_the_axes_of_the_true_lens(plays: Plays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the lens is taken for: only what the network reads goes through the guessed one."""
+    monkeypatch.setattr(data, "UNKNOWN_LENS", 1.0)
+    seen, stature = perfect(plays), torch.full((8,), 1.7)
+    guessed = window_of(plays, seen, stature, torch.Generator().manual_seed(3))
+    monkeypatch.setattr(data, "UNKNOWN_LENS", 0.0)
+    known = window_of(plays, seen, stature, torch.Generator().manual_seed(3))
+    for name in ("orientation", "points_m", "place", "per_metre", "up"):
+        assert torch.allclose(getattr(guessed, name), getattr(known, name), atol=2e-4), name
+    assert (guessed.features - known.features).abs().max() > 0.01
+
+
 def test_points_are_about_the_hips_in_the_straight_view(
     plays: Plays, crowd: Crowd, pose_layout: PoseLayout, known: None
 ) -> None:
@@ -128,6 +140,14 @@ def test_points_are_about_the_hips_in_the_straight_view(
     local = pose_layout.local(*pose_layout.targets(window.angles), window.orientation)
     posed = crowd.points(window.person, local, pose_layout.parents)
     assert (posed - window.points_m).norm(dim=-1).max() < 2e-3
+
+
+def test_stretches_begin_anywhere(windows: Windows, plays: Plays) -> None:
+    begun = set()
+    for seed in range(12):
+        window = windows.batch(torch.tensor([1]), torch.Generator().manual_seed(seed), 24)
+        begun |= {k for k in range(73) if np.array_equal(plays.angles[1, k : k + 24], window.angles[0])}
+    assert len(begun) >= 8 and max(begun) > 36
 
 
 def test_what_is_told_of_a_person_may_be_known(plays: Plays, monkeypatch: pytest.MonkeyPatch) -> None:
