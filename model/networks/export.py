@@ -1,4 +1,4 @@
-"""The initial network as ONNX: one file that other runtimes and programs can read without our code."""
+"""Networks as ONNX: files that other runtimes and programs can read without our code.  The initial one's is here."""
 
 from __future__ import annotations
 
@@ -45,18 +45,38 @@ def export_onnx(net: InitialNet, path: Path) -> None:
     device = next(net.parameters()).device
     example = (torch.zeros(2, 3, FEATURES, device=device), torch.zeros(2, 3, device=device))
     sizes = {name: {0: "batch", 1: "frames"} for name in ("features", "time_s", *OUTPUTS)}
+    write_onnx(_Named(net), example, ("features", "time_s"), OUTPUTS, sizes, path)
+
+
+def write_onnx(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    sizes: dict[str, dict[int, str]],
+    path: Path,
+) -> None:
+    """Write any module of tensors, whole or not at all; ``sizes`` names the dimensions that may be of any size.
+
+    Raises:
+        torch.onnx.OnnxExporterError: the package ``onnx``, which is no part of the runtime, is not installed.
+    """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The exporter that traces needs one package, its successor three and half a minute; torch is pinned.
         warnings.simplefilter("ignore", DeprecationWarning)
         # Query, key and value are three however many frames there are.
         warnings.filterwarnings("ignore", "Iterating over a tensor")
+        # That a group to be normalised is more than one number is asked once, and is no matter of the sizes.
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
+        # No row is active twice.
+        warnings.filterwarnings("ignore", "Warning: ONNX export does not support duplicated values")
         made = Path(folder) / "network.onnx"
         torch.onnx.export(
-            _Named(net),
+            module,
             example,
             made,
-            input_names=["features", "time_s"],
-            output_names=list(OUTPUTS),
+            input_names=list(inputs),
+            output_names=list(outputs),
             dynamic_axes=sizes,
             opset_version=OPSET,
             dynamo=False,

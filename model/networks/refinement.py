@@ -91,20 +91,31 @@ class HrnOutput:
 
 
 class PoseStage(nn.Module):
-    """Tokens of the bones (B, T, S, inputs) and of the frame (B, T, 33 * 3) to tokens, turns and shift, unbounded."""
+    """One step of the pose, in S tokens."""
 
-    def __init__(self, inputs: int, bones: int, settings: HrnSettings) -> None:
+    def __init__(self, body: BodyMap, seen: int, inputs: int, settings: HrnSettings) -> None:
         super().__init__()
         width = settings.pose_width
-        self._half = width // settings.heads // 2
-        self.embed, self.of_frame = nn.Linear(inputs, width), nn.Linear(3 * LANDMARKS, width)
-        self.bone = nn.Parameter(0.1 * torch.randn(bones, width))
+        self._body, self._half = body, width // settings.heads // 2
+        self.touch = nn.Sequential(nn.Linear(seen, settings.touch), nn.GELU())
+        self.embed, self.of_frame = nn.Linear(settings.touch + inputs, width), nn.Linear(3 * LANDMARKS, width)
+        self.bone = nn.Parameter(0.1 * torch.randn(len(body.parents), width))
         self.blocks = nn.ModuleList(SpaceTimeBlock(width, settings.heads) for _ in range(settings.pose_depth))
         self.last = nn.LayerNorm(width)
         self.turn, self.shift = _small(width), _small(width)
 
-    def forward(self, bones: Tensor, frame: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.embed(bones) + self.of_frame(frame)[:, :, None] + self.bone
+    def forward(self, seen: Tensor, bones: Tensor, frame: Tensor, time_s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One step.
+
+        Args:
+            seen: (B, T, V_1, F) evidence at the vertices of ``HEAD_LEVEL``. bones: (B, T, S, F') evidence at the bones.
+            frame: (B, T, 33 * 3) residuals of the landmarks. time_s: (B, T).
+
+        Returns:
+            (B, T, S, width) tokens, (B, T, S, 3) turns and (B, T, 3) shift, unbounded.
+        """
+        touched, _ = self._body.on_bones(self.touch(seen))
+        x = self.embed(torch.cat([touched, bones], -1)) + self.of_frame(frame)[:, :, None] + self.bone
         cosine, sine = rotary(time_s, self._half)
         for block in self.blocks:
             x = block(x, cosine.to(x.dtype), sine.to(x.dtype))
@@ -167,9 +178,7 @@ class HRN(nn.Module):
         if len(s.widths) != body.hierarchy.last + 1 or len(s.blocks) != len(s.widths):
             raise ValueError(f"the hierarchy has {body.hierarchy.last + 1} levels, the settings {len(s.widths)}")
         seen = SIGHT + s.detail + 2
-        self.touch = nn.Sequential(nn.Linear(seen, s.touch), nn.GELU())
-        bone = s.touch + BONE_SIGHT + s.frame + s.detail + 3 + 2
-        self.pose = PoseStage(bone, len(body.parents), s)
+        self.pose = PoseStage(body, seen, BONE_SIGHT + s.frame + s.detail + 3 + 2, s)
         above = (s.pose_width, *s.widths)
         self.levels = nn.ModuleList(
             VertexLevel(above[level], width, seen + 3, s.blocks[level]) for level, width in enumerate(s.widths)
@@ -254,10 +263,10 @@ class HRN(nn.Module):
         for _ in range(s.pose_steps):
             sight = look.bones(turn, shift)
             seen = torch.cat([look.vertices(HEAD_LEVEL, picture, vertex, None), known.flatten(0, 1)], -1)
-            touched, _ = body.on_bones(self.touch(seen).reshape(windows, frames, count, -1))
             own = torch.cat([gates.detach(), (doubts / 40.0).log()], -1)
-            bones = torch.cat([touched, sight.numbers, sight.sampled, 10.0 * turn.detach(), own], -1)
-            tokens, more, further = self.pose(bones, sight.residual.flatten(2), time_s)
+            bones = torch.cat([sight.numbers, sight.sampled, 10.0 * turn.detach(), own], -1)
+            seen = seen.reshape(windows, frames, count, -1)
+            tokens, more, further = self.pose(seen, bones, sight.residual.flatten(2), time_s)
             raw_turn, raw_shift = raw_turn + more, raw_shift + further
             turn = limit * _over_time(kernel, _squashed(raw_turn))
             shift = limit_shift * _over_time(kernel, _squashed(raw_shift))
