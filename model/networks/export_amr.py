@@ -56,11 +56,9 @@ def export_refinement(net: HRN, folder: Path) -> list[Path]:
     """Write HRN's stages, ``refinement_pose.onnx`` and ``refinement_level_L.onnx``, as ``PoseStage.forward`` and
     ``VertexLevel.forward`` take and give them; returns their paths."""
     device, shape = next(net.parameters()).device, (2, 3)
-    seen, touched = (layer.in_features for layer in (net.pose.touch[0], net.pose.embed))
-    bones = touched - net.settings.touch
     example = (
-        torch.zeros(*shape, net.body.hierarchy.sizes[HEAD_LEVEL], seen, device=device),
-        torch.zeros(*shape, len(net.body.parents), bones, device=device),
+        torch.zeros(*shape, net.body.hierarchy.sizes[HEAD_LEVEL], net.pose.seen, device=device),
+        torch.zeros(*shape, len(net.body.parents), net.pose.inputs, device=device),
         torch.zeros(*shape, 3 * LANDMARKS, device=device),
         torch.zeros(*shape, device=device),
     )

@@ -91,12 +91,13 @@ class HrnOutput:
 
 
 class PoseStage(nn.Module):
-    """One step of the pose, in S tokens."""
+    """One step of the pose, in S tokens, from ``seen`` numbers of a vertex and ``inputs`` numbers of a bone."""
 
     def __init__(self, body: BodyMap, seen: int, inputs: int, settings: HrnSettings) -> None:
         super().__init__()
         width = settings.pose_width
         self._body, self._half = body, width // settings.heads // 2
+        self.seen, self.inputs = seen, inputs
         self.touch = nn.Sequential(nn.Linear(seen, settings.touch), nn.GELU())
         self.embed, self.of_frame = nn.Linear(settings.touch + inputs, width), nn.Linear(3 * LANDMARKS, width)
         self.bone = nn.Parameter(0.1 * torch.randn(len(body.parents), width))
@@ -336,7 +337,7 @@ def _small(width: int) -> nn.Linear:
     """A head that begins with hardly any move."""
     layer = nn.Linear(width, 3)
     with torch.no_grad():
-        layer.weight.mul_(0.1)
+        layer.weight.mul_(0.01)
         layer.bias.zero_()
     return layer
 

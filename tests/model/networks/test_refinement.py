@@ -25,7 +25,7 @@ def network(stage: Stage, settings: HrnSettings = TINY, seed: int = 1) -> HRN:
     net = HRN(stage.map, settings).eval()
     with torch.no_grad():
         for head in (net.pose.turn, net.pose.shift, *(level.move for level in net.levels)):
-            head.weight.mul_(20.0)
+            head.weight.mul_(200.0)
     return net
 
 
