@@ -51,6 +51,11 @@ def test_whoever_moves_stays_before_the_camera(points: np.ndarray, cut: float, m
         assert max(view.size) == 1.0 and min(view.size) >= 0.5
 
 
+def test_nobody_is_nearer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "NEAR_M", 2.5)
+    assert min(transform(view.world_to_camera, walking())[:, 2].min() for view in drawn(walking(), 60)) > 2.5
+
+
 def test_most_people_fill_a_good_part_of_the_picture_and_some_are_cut() -> None:
     places = [seen(view, standing()) for view in drawn(standing())]
     inside = np.array([((p > 0) & (p < 1)).all(1).mean() for p in places])
