@@ -120,6 +120,12 @@ def test_the_weights_are_the_averaged_ones_of_the_best_look(
     InitialEstimate.load(whole / "initial.safetensors", space)  # of this body and pose space
 
 
+def test_every_parameter_is_moved(whole: Path, stock: Stock, tmp_path: Path) -> None:
+    """None is left out by both optimisers."""
+    before, after = Run(tmp_path, BUDGET, "cpu", stock, TINY)._net.state_dict(), checkpoint(whole)["net"]
+    assert [name for name, value in before.items() if torch.equal(value, after[name])] == []
+
+
 def test_it_learns(stock: Stock, tmp_path: Path) -> None:
     """Even that small: the held-out loss falls."""
     budget = Budget(steps=24, batch=1, chunks=0, rate=3e-3, warmup=2, average=0.8, look=12)
