@@ -50,7 +50,7 @@ class Plan:
     @classmethod
     def of(cls, quality: str) -> Plan:
         """A draft is the network alone; otherwise the fit begins where the network ends."""
-        return cls(network=False, fit=True)
+        return cls(network=True, fit=quality != "draft")
 
 
 def estimate(

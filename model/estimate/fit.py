@@ -19,7 +19,7 @@ from model.body.landmarks import LANDMARK_NAMES, Attachment
 from .equations import Equations
 from .evidence import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER, STATURE_M, Evidence
 from .learned import Learned
-from .learned_terms import add_corrected, add_learned
+from .learned_terms import add_learned
 from .lens import LensPrior
 from .motion_terms import MotionTerms
 from .picture_terms import add_relative, add_reprojection
@@ -165,11 +165,9 @@ class TemporalFit:
         equations = Equations(len(points), self._space.size, count)
         seen, moves = points[:, LANDMARKS], both[:, LANDMARKS]
         add_reprojection(equations, e, self._settings, seen, moves, lens)
-        scale = self._relative_scale(pose)
         if self._learned is None:
-            add_relative(equations, e, self._settings, seen, moves, scale, depth_only=True)
-        else:
-            add_corrected(equations, self._learned, self._settings, seen, moves, scale)
+            add_relative(equations, e, self._settings, seen, moves, self._relative_scale(pose), depth_only=True)
+        else:  # which has seen that 3D, and knows how it errs
             add_learned(equations, self._learned, self._settings, pose)
         self._add_prior(equations, pose)
         footing = self._footing

@@ -25,7 +25,7 @@ from .pose_space import Pose, PoseSpace
 FILE = "initial.safetensors"
 WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
-SEEN_PER_SIGMA = 1.0
+SEEN_PER_SIGMA = 0.7
 """Standard deviation for the scale of the network's doubt in a landmark."""
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from .equations import Equations, cauchy, cauchy_cost
-from .evidence import LEFT_HIP, RIGHT_HIP
 from .learned import Learned
 from .pose_space import FIRST_ANGLE, Pose
 from .rotation import rotvec_from_matrix
@@ -28,24 +26,3 @@ def add_learned(equations: Equations, learned: Learned, settings: FitSettings, p
     error = off.abs() / sigma
     weight = (cauchy(error, s.learned_reach) / sigma) ** 2
     equations.add_diagonal(FIRST_ANGLE - 3, weight, weight * off, cauchy_cost(error, s.learned_reach))
-
-
-def add_corrected(
-    equations: Equations, learned: Learned, settings: FitSettings, points: Tensor, derivative: Tensor, scale: float
-) -> None:
-    """The landmarks about the hips as the network has corrected them.
-
-    Args:
-        points: (T, L, 3) camera space. derivative: (T, L, 3, P + G) by the frame's unknowns and the shared ones.
-        scale: size of the body against one of 1.7 m.
-    """
-    s, (frames, size) = settings, equations.right.shape[:2]
-    hips = (derivative[:, LEFT_HIP] + derivative[:, RIGHT_HIP])[:, None] / 2
-    middle = (points[:, LEFT_HIP] + points[:, RIGHT_HIP])[:, None] / 2
-    error = scale * learned.landmarks_m - (points - middle)
-    sigma = scale * learned.landmark_sigma_m / s.corrected_strength**0.5
-    away = error.norm(dim=-1) / sigma
-    weight = cauchy(away, s.learned_reach) / sigma
-    rows = (weight[..., None, None] * (derivative - hips)).reshape(frames, -1, derivative.shape[-1])
-    cost = cauchy_cost(away, s.learned_reach)
-    equations.add([rows[..., :size]], (weight[..., None] * error).flatten(1), rows[..., size:], cost=cost)

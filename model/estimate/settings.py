@@ -27,8 +27,6 @@ class FitSettings:
     """Share of a frame for which what the network says counts: it errs alike in neighbouring frames."""
     learned_heading_strength: float = 0.1
     """The same for the hips' orientation, whose errors are alike through a whole clip."""
-    corrected_strength: float = 0.1
-    """The same for the landmarks as the network has corrected them."""
     learned_reach: float = 2.0
     """In standard deviations, where the network is doubted."""
     learned_spread_strength: float = 0.2

@@ -169,8 +169,9 @@ class Run:
         sums = self._held_out(self._stock.held)
         if self._stock.held_seen:
             sums |= {f"seen {name}": value for name, value in self._held_out(self._stock.held_seen).items()}
-        if sums["points_mm"] < self._best:
-            self._best, self._waited = sums["points_mm"], 0
+        value = sums.get("seen loss", sums["loss"])  # of real detections if there are any: they are what counts
+        if value < self._best:
+            self._best, self._waited = value, 0
             save_weights(self._folder / "initial.safetensors", self._net, self._about(sums))
         else:
             self._waited += 1

@@ -12,7 +12,7 @@ from model.estimate.equations import Equations
 from model.estimate.evidence import STATURE_M, gather
 from model.estimate.fit import Shared, TemporalFit
 from model.estimate.learned import Learned
-from model.estimate.learned_terms import add_corrected, add_learned
+from model.estimate.learned_terms import add_learned
 from model.estimate.pose_space import FIRST_ANGLE, Pose
 from model.estimate.rotation import matrix_from_rotvec, rotvec_from_matrix
 from model.estimate.settings import FitSettings
@@ -81,8 +81,9 @@ def test_the_right_hand_side_is_the_gradient_of_the_cost(settings: FitSettings) 
     near = pose_of(1).moved(0.05 * away(pose_of(2), pose_of(1)))  # turns that are small add up
     right = equations_of(learned, near, settings).right[..., 0]
     generator, step = torch.Generator().manual_seed(3), 1e-6
-    for _ in range(5):
-        direction = torch.randn(right.shape, generator=generator, dtype=torch.float64)
+    for free in (slice(None), slice(0, 3), slice(3, 6), slice(6, None)):
+        direction = torch.zeros_like(right)
+        direction[:, free] = torch.randn(right[:, free].shape, generator=generator, dtype=torch.float64)
         up, down = (equations_of(learned, near.moved(s * direction), settings).cost for s in (step, -step))
         assert (up - down) / (2 * step) == pytest.approx(-float((right * direction).sum()), rel=0.02)
 
@@ -128,53 +129,6 @@ def test_a_network_that_is_sure_and_far_off_is_doubted() -> None:
     plain = settled(seen, learned, GENTLE).angles
     robust = settled(seen, learned, FitSettings(learned_reach=1.0)).angles
     assert ((robust - seen.angles) < 0.5 * (plain - seen.angles)).all()
-
-
-def corrected(points: Tensor, said: Tensor, sigma: float, scale: float = 1.0, reach: float = 1e4) -> Equations:
-    """Of one frame whose every landmark can go anywhere."""
-    derivative = torch.eye(99, dtype=torch.float64).reshape(1, 33, 3, 99)
-    doubt = torch.full((1, 33), sigma, dtype=torch.float64)
-    learned = replace(learned_of(pose_of(0).part(slice(1)), 0.1), landmarks_m=said, landmark_sigma_m=doubt)
-    equations = Equations(1, 99, 0)
-    add_corrected(equations, learned, FitSettings(learned_reach=reach), points, derivative, scale)
-    return equations
-
-
-def cloud(seed: int) -> Tensor:
-    """(1, 33, 3) about the hips."""
-    points = 0.4 * torch.randn(1, 33, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return points - points[:, 23:25].mean(1, keepdim=True)
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.6])
-def test_landmarks_are_pulled_to_where_the_network_has_them(scale: float) -> None:
-    """About the hips, wherever those are, and as large as the body is."""
-    said, place = cloud(1), torch.tensor([0.3, -0.2, 5.0], dtype=torch.float64)
-    assert corrected(scale * said + place, said, 0.02, scale).right.abs().max() < 1e-9
-    points = scale * cloud(2) + place
-    equations = corrected(points, said, 0.02, scale)
-    equations.system.diagonal.diagonal(dim1=1, dim2=2).add_(1e-6)  # the place of the hips is free
-    moved = points + equations.solve()[0][..., 0].reshape(1, 33, 3)
-    assert torch.allclose(moved - moved[:, 23:25].mean(1, keepdim=True), scale * said, atol=1e-4)
-
-
-@pytest.mark.parametrize("reach", [2.0, 1e4])
-def test_the_pull_is_the_gradient_of_its_cost(reach: float) -> None:
-    points, said = cloud(2), cloud(1)
-    right = corrected(points, said, 0.1, reach=reach).right[..., 0]
-    generator, step = torch.Generator().manual_seed(3), 1e-6
-    for _ in range(3):
-        direction = torch.randn(right.shape, generator=generator, dtype=torch.float64)
-        up, down = (
-            corrected(points + s * direction.reshape(1, 33, 3), said, 0.1, reach=reach).cost for s in (step, -step)
-        )
-        assert (up - down) / (2 * step) == pytest.approx(-float((right * direction).sum()), rel=1e-4)
-
-
-def test_a_landmark_pulls_by_its_doubt() -> None:
-    points, said = cloud(2), cloud(1)
-    sure, unsure = (corrected(points, said, sigma).right[..., 0].norm() for sigma in (0.02, 0.2))
-    assert float(sure / unsure) == pytest.approx(100.0, rel=1e-3)
 
 
 @pytest.fixture(scope="module")
