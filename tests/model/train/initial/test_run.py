@@ -108,7 +108,7 @@ def test_the_weights_are_the_averaged_ones_of_the_best_look(
     whole: Path, stock: Stock, space: PoseSpace, crowd: Crowd
 ) -> None:
     state, about = read_weights(whole / "initial.safetensors")
-    best = min(rows(whole), key=lambda row: float(row["held points_mm"]))
+    best = min(rows(whole), key=lambda row: float(row.get("held seen loss") or row["held loss"]))
     assert about["step"] == int(best["step"])
     assert about["held_points_mm"] == pytest.approx(float(best["held points_mm"]), abs=0.006)
     assert about["settings"] == TINY.to_dict()
@@ -138,10 +138,10 @@ def test_it_learns(stock: Stock, tmp_path: Path) -> None:
 def test_it_stops_when_nothing_gets_better(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = iter([50.0, 40.0, 45.0, 44.0, 43.0])
     held = {"points_mm": 0.0, "loss": 1.0}
-    monkeypatch.setattr(Run, "_held_out", lambda self, windows: held | {"points_mm": next(figures)})
+    monkeypatch.setattr(Run, "_held_out", lambda self, windows: held | {"loss": next(figures)})
     budget = Budget(steps=100, batch=1, chunks=0, look=1, patience=2)
     assert Run(tmp_path, budget, "cpu", stock, TINY).go(60)
-    assert [float(row["held points_mm"]) for row in rows(tmp_path)] == [50.0, 40.0, 45.0, 44.0]
+    assert [float(row["held loss"]) for row in rows(tmp_path)] == [50.0, 40.0, 45.0, 44.0]
     assert read_weights(tmp_path / "initial.safetensors")[1]["step"] == 2
     assert Run(tmp_path, budget, "cpu", stock, TINY).go(60)  # and does not begin again
     assert checkpoint(tmp_path)["step"] == 4
