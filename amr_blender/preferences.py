@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parent
 
 PYTHON_MODES = (
     ("AUTO", "Own Runtime", "Use the runtime that the add-on installs, or the .venv of the checkout it runs from"),
-    ("EXISTING", "Use Existing Python", "Use a Python that already holds torch, numpy and opencv-python"),
+    ("EXISTING", "Use Existing Python", "Use a Python that already holds torch, numpy, opencv-python and safetensors"),
 )
 DEVICES = (
     ("auto", "Automatic", "The graphics card if torch can use it, otherwise the processor"),
@@ -175,7 +175,7 @@ class AMR_AP_preferences(bpy.types.AddonPreferences):
     )
     existing_python: StringProperty(
         name="Python",
-        description="The python executable of an environment that holds torch, numpy and opencv-python",
+        description="The python executable of an environment that holds torch, numpy, opencv-python and safetensors",
         subtype="FILE_PATH",
         update=_check_existing,
     )

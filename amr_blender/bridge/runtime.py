@@ -25,11 +25,13 @@ INSTALL_DEVICES = ("cpu", "cuda", "mps")
 MARKER = "amr-runtime.json"
 """Written into an environment last, so that its presence means a complete installation."""
 
+_PACKAGES = {"torch": "torch", "numpy": "numpy", "cv2": "opencv-python", "safetensors": "safetensors"}
+_NAMES = "torch, numpy, opencv-python and safetensors"
 _WINDOWS = sys.platform == "win32"
 _PROBE = """
 import json, sys
 r = {"python": sys.version.split()[0], "device": "cpu"}
-for name in ("torch", "numpy", "cv2"):
+for name in ("torch", "numpy", "cv2", "safetensors"):
     try:
         r[name] = str(__import__(name).__version__)
     except Exception as e:
@@ -123,7 +125,7 @@ def parse_report(python: Path, output: str, errors: str) -> Report:
         raise RuntimeSetupError(
             "runtime-no-python",
             f"{python} did not answer like a Python ({last[:200]}).",
-            "Choose the python executable of an environment that holds torch, numpy and opencv-python.",
+            f"Choose the python executable of an environment that holds {_NAMES}.",
         )
     data = json.loads(lines[-1])
     version = tuple(int(n) for n in data["python"].split(".")[:2])
@@ -133,8 +135,8 @@ def parse_report(python: Path, output: str, errors: str) -> Report:
             f"{python} is Python {data['python']}, the worker needs 3.11 or later.",
             "Choose a newer Python, or press Install Runtime.",
         )
-    for module, package in (("torch", "torch"), ("numpy", "numpy"), ("cv2", "opencv-python")):
-        if not data[module]:
+    for module, package in _PACKAGES.items():
+        if not data.get(module):
             reason = data.get(module + "_error", "")
             missing = reason.startswith("ModuleNotFoundError")
             raise RuntimeSetupError(
@@ -201,7 +203,7 @@ class Probe:
             raise RuntimeSetupError(
                 "runtime-no-python",
                 f"{self.python} can't be started: {reason}.",
-                "Choose the python executable of an environment that holds torch, numpy and opencv-python.",
+                f"Choose the python executable of an environment that holds {_NAMES}.",
             ) from error
         return parse_report(self.python, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 

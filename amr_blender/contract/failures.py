@@ -8,7 +8,7 @@ import traceback
 from .errors import AmrError
 from .messages import Failed
 
-_RUNTIME_PACKAGES = {"torch": "torch", "numpy": "numpy", "cv2": "opencv-python"}
+_RUNTIME_PACKAGES = {"torch": "torch", "numpy": "numpy", "cv2": "opencv-python", "safetensors": "safetensors"}
 _RUNTIME_REMEDY = "Open Edit > Preferences > Add-ons > AttentiveMeshRefine and press Install Runtime."
 _MEMORY_REMEDY = "Close other programs, choose a shorter range of the strip, or set the quality to draft."
 _MAX_DETAILS = 20_000

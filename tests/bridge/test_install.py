@@ -23,6 +23,7 @@ PACKAGES = {
     "torch": ("torch", TORCH),
     "numpy": ("numpy", "__version__ = '1'"),
     "opencv-python": ("cv2", "__version__ = '4'"),
+    "safetensors": ("safetensors", "__version__ = '0'"),
 }
 
 

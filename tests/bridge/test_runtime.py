@@ -10,7 +10,14 @@ import pytest
 from amr_blender.bridge import runtime
 from amr_blender.contract.errors import RuntimeSetupError
 
-GOOD = {"python": "3.12.4", "torch": "2.13.0", "numpy": "1.26.4", "cv2": "4.11.0", "device": "cuda"}
+GOOD = {
+    "python": "3.12.4",
+    "torch": "2.13.0",
+    "numpy": "1.26.4",
+    "cv2": "4.11.0",
+    "safetensors": "0.8.0",
+    "device": "cuda",
+}
 
 
 def parse(**changes):
@@ -31,6 +38,11 @@ def test_a_good_answer():
             "no torch",
         ),
         ({"cv2": None, "cv2_error": "ImportError: libGL.so.1"}, "runtime-incomplete", "does not load .*libGL"),
+        (
+            {"safetensors": None, "safetensors_error": "ModuleNotFoundError: No module named 'safetensors'"},
+            "runtime-incomplete",
+            "no safetensors",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(changes, code, sentence):
@@ -114,7 +126,7 @@ def test_the_python_of_a_checkout(tmp_path, repo_root):
 def test_there_is_a_lock_for_every_python_and_device(python, device, repo_root):
     lock = runtime.find_lock(runtime.locks_folder(repo_root / "amr_blender"), python, device)
     text = lock.read_text()
-    for package in ("torch", "numpy", "opencv-python"):
+    for package in ("torch", "numpy", "opencv-python", "safetensors"):
         assert f"\n{package}" in text
     assert "--hash=sha256:" in text
 
