@@ -33,7 +33,7 @@ from .pictures import Batch, PictureMaker
 from .splits import seeds
 
 COUNT, SIZE_PX, AHEAD = 16, 128, 4
-WIDTHS = {"light": 12, "attention": 40}
+WIDTHS = {"light": 12, "attention": 40, "attention and refinement": 60}
 _POSES, _WARM = 2000, 12
 """Drawn poses in the bank; batches after which most people and places of the pool are there."""
 
