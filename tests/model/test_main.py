@@ -57,7 +57,11 @@ def test_cancelled(tmp_path: Path, assets: Path) -> None:
     """Ctrl-C in the middle of the work: 130, and nothing is left behind."""
     clip = write_clip(tmp_path / "clip.mp4", grey_frames(600, 320, 240))
     command = [sys.executable, "-m", "model", "reconstruct", str(clip), "--out", str(tmp_path / "out" / "take.npz")]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+    def heed() -> None:  # whoever runs the tests in the background may ignore Ctrl-C, which a child inherits
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("detect"):
