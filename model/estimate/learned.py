@@ -27,6 +27,9 @@ WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
 SEEN_PER_SIGMA = 0.7
 """Standard deviation for the scale of the network's doubt in a landmark."""
+GOOD_TRUST, NEED, NEED_MOST = 0.78, 6.0, 2.0
+"""Mean trust in the landmarks of good footage; the power of the lack of it by which the network counts more, and the
+lack that counts most."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,15 @@ class Learned:
         Args:
             reprojection: standard deviation of a good landmark, in statures.
         """
-        trust = 1 / (1 + (SEEN_PER_SIGMA * self.seen_sigma / reprojection) ** 2)
-        return replace(evidence, confidence=trust * (evidence.confidence > 0))
+        return replace(evidence, confidence=self._trust(reprojection) * (evidence.confidence > 0))
+
+    def need(self, reprojection: float) -> Tensor:
+        """(T,) how much more than usual the network counts in a frame whose landmarks it does not trust."""
+        trust = self._trust(reprojection).mean(1)
+        return (GOOD_TRUST / trust).clamp(min=1.0, max=NEED_MOST) ** NEED
+
+    def _trust(self, reprojection: float) -> Tensor:
+        return 1 / (1 + (SEEN_PER_SIGMA * self.seen_sigma / reprojection) ** 2)
 
     def part(self, frames: slice) -> Learned:
         """The same in a stretch of frames."""

@@ -20,8 +20,9 @@ def add_learned(equations: Equations, learned: Learned, settings: FitSettings, p
     turn = rotvec_from_matrix(learned.pose.orientation @ pose.orientation.mT)
     off = torch.cat([turn, learned.pose.angles - pose.angles], 1)
     sigma = torch.cat([learned.orientation_sigma.mean(1, keepdim=True).expand(-1, 3), learned.angle_sigma], 1)
-    share = sigma.new_full((sigma.shape[1],), s.learned_strength)
-    share[:3] = s.learned_heading_strength
+    share = torch.full_like(sigma, s.learned_strength)
+    share[:, :3] = s.learned_heading_strength
+    share = share * learned.need(s.reprojection)[:, None]
     sigma = sigma / share.sqrt()
     error = off.abs() / sigma
     weight = (cauchy(error, s.learned_reach) / sigma) ** 2

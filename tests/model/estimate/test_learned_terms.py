@@ -41,7 +41,7 @@ def learned_of(pose: Pose, sigma: float) -> Learned:
         orientation_sigma=doubt[:, :3],
         landmarks_m=torch.zeros(frames, 33, 3, dtype=torch.float64),
         landmark_sigma_m=doubt,
-        seen_sigma=doubt,
+        seen_sigma=torch.zeros_like(doubt),
         depth_sigma=doubt[:, 0],
         up=torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64),
         contacts=torch.zeros(frames, 10, dtype=torch.float64),
@@ -120,6 +120,17 @@ def test_equally_sure_ones_meet_in_the_middle() -> None:
     stronger = replace(GENTLE, learned_strength=3 * GENTLE.learned_strength)
     ended = settled(seen, learned_of(said, GENTLE.learned_strength**0.5), stronger)
     assert torch.allclose(ended.angles, 0.25 * seen.angles + 0.75 * said.angles, atol=1e-6)
+
+
+def test_a_network_counts_more_where_the_landmarks_are_not_to_be_trusted() -> None:
+    seen, said = pose_of(4, 0.05), pose_of(5, 0.05)
+    learned = learned_of(said, GENTLE.learned_strength**0.5)
+    lost = torch.zeros_like(learned.seen_sigma)
+    lost[2:] = 0.1
+    ended = away(settled(seen, replace(learned, seen_sigma=lost), GENTLE), said)[:, 3:].abs().mean(1)
+    plain = away(settled(seen, learned, GENTLE), said)[:, 3:].abs().mean(1)
+    assert torch.allclose(ended[:2], plain[:2])
+    assert (ended[2:] < 0.1 * plain[2:]).all()
 
 
 def test_a_network_that_is_sure_and_far_off_is_doubted() -> None:
