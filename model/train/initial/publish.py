@@ -11,6 +11,7 @@ import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -101,16 +102,13 @@ From landmarks to a body in one pass: `model/networks/initial.py`, a transformer
 - **Settings**: {about["settings"]}
 - **Use**: where the fit of `model/estimate` begins, what it is told beside the picture, and drafts as they are.
 - **Trained by** `python -m model train initial` (seed {SEED}): {int(columns["step"][-1])} of {budget.steps} steps, on
-  {hardware}, stopped early. Published: the averaged weights of step {about["step"]}, chosen by the loss on validation
-  clips seen by the real detector. Far from converged: with perfect landmarks it still errs by about 80 mm, and the loss
-  with the noise model was falling when that on real detections, of which there are few hundred clips, began to rise.
+  {hardware}. Published: the averaged weights of step {about["step"]}, chosen by the loss on validation clips seen by
+  the real detector.{remarks}
 - **Data, all made here**: {budget.chunks * CHUNK} plays of {FRAMES} frames (`model/synth/landmarks`): motion capture
   and drawn poses on {PEOPLE} Anny bodies of all ages before still cameras, with a noise model drawn anew at every step;
   and plays that are drawn and seen by the real detector (`model/train/initial/detected.py`). No photograph.
 - **Split**: CMU subjects 03 and 13 and hand-made test motion are never trained on (`model/synth/splits.json`). Every
-  tenth motion, drawn pose and body of the train split is for validation, by which the step was chosen. Of the drawn
-  poses in it (45 % of the plays), the mirror images were trained on: a fault of that run, mended since. The test split
-  is not touched by it.
+  tenth motion, drawn pose and body of the train split is for validation, by which the step was chosen.
 - **Licence**: GPL-3.0-or-later, as the project. The data used in this project was obtained from mocap.cs.cmu.edu. The
   database was created with funding from NSF EIA-0196217.
 - **Limits**: still cameras; one detector's landmarks; feet and hands only as far as five landmarks each tell; nobody
@@ -135,12 +133,18 @@ From landmarks to a body in one pass: `model/networks/initial.py`, a transformer
 """
 
 
+def fill_remarks(text: str) -> str:
+    """In the card's lines."""
+    return f"\n{fill(text, 118, initial_indent='  ', subsequent_indent='  ')}" if text else ""
+
+
 def main() -> None:
     """Measure, write, copy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=ROOT / "build" / "initial")
     parser.add_argument("--pool", type=Path, default=ROOT / "build" / "detected_validation")
     parser.add_argument("--hardware", default="two processor cores")
+    parser.add_argument("--remarks", default="", help="what is particular to the run, for the card")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     trained = InitialEstimate.load(arguments.run / FILE, pose_space())
@@ -150,7 +154,7 @@ def main() -> None:
         found = measure(clips, chosen, lambda: bar.update() and None)
     columns, (_, about) = curves(arguments.run / "curve.csv"), read_weights(arguments.run / FILE)
     shutil.copyfile(arguments.run / FILE, WEIGHTS / FILE)
-    text = card(about, columns, found, len(clips), arguments.hardware)
+    text = card(about, columns, found, len(clips), arguments.hardware, fill_remarks(arguments.remarks))
     (WEIGHTS / FILE).with_suffix(".md").write_text(text, encoding="utf-8")
     (ROOT / "docs" / "images" / "initial.svg").write_text(plot(columns), encoding="utf-8")
     print(text)
