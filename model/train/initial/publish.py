@@ -89,8 +89,15 @@ def plot(columns: dict[str, list[float]]) -> str:
     return time_chart("Loss of the initial network over the steps", np.array(columns["step"]), lines, COLOURS, "")
 
 
-def card(about: dict[str, object], columns: dict[str, list[float]], found: Found, count: int, hardware: str) -> str:
-    """The model card."""
+def card(
+    about: dict[str, object],
+    columns: dict[str, list[float]],
+    found: Found,
+    count: int,
+    hardware: str,
+    remarks: str,
+) -> str:
+    """The model card; ``remarks`` are what is particular to the run."""
     budget, at = BUDGETS["small"], columns["step"].index(float(str(about["step"])))
     last = {name: values[at] for name, values in columns.items()}
     rows = "\n".join(f"| {name} | {mpjpe:.1f} | {pa:.1f} |" for name, (mpjpe, pa) in found.items())
