@@ -34,6 +34,7 @@ TABLE: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
     "model/detect": (INFERENCE, ("amr_blender.contract", "model")),
     "model/estimate": (INFERENCE, ("amr_blender.contract", "model")),
     "model/networks": (INFERENCE, ("amr_blender.contract", "model")),
+    "model/refine": (INFERENCE, ("amr_blender.contract", "model")),
     "model/*.py": (INFERENCE | {"tqdm"}, ("amr_blender.contract", "model")),
     # What only a checkout has.
     "model/convert": (INFERENCE | {"anny", "tflite"}, ("amr_blender.contract", "model")),

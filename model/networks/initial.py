@@ -91,7 +91,7 @@ class Block(nn.Module):
         self._heads = heads
         self.before_attention, self.before_mix, self.before_feed = (nn.LayerNorm(width) for _ in range(3))
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.mix = nn.Conv1d(width, width, kernel, groups=width)
         self.mixed = nn.Linear(width, width)
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
@@ -101,9 +101,14 @@ class Block(nn.Module):
         q, k = turned(q, cosine, sine), turned(k, cosine, sine)
         seen = functional.scaled_dot_product_attention(q, k, v)
         x = x + self.out(seen.transpose(1, 2).reshape(batch, frames, width))
-        near = self.mix(self.before_mix(x).transpose(1, 2)).transpose(1, 2)
+        near = self.mix(self._lengthened(self.before_mix(x)).transpose(1, 2)).transpose(1, 2)
         x = x + self.mixed(functional.gelu(near))
         return x + self.feed(self.before_feed(x))
+
+    def _lengthened(self, x: Tensor) -> Tensor:
+        """The first and the last frame repeated, so that a clip's ends don't look like something that vanishes."""
+        more = self.mix.kernel_size[0] // 2
+        return torch.cat([x[:, :1].expand(-1, more, -1), x, x[:, -1:].expand(-1, more, -1)], 1)
 
 
 class InitialNet(nn.Module):

@@ -51,12 +51,10 @@ def straight_view(
     trunk = list(TRUNK)
     weight = (confidence[:, :, trunk] + 0.02) * mask  # (B, T, 4)
     own = (weight[..., None] * rays[:, :, trunk]).sum(2) / weight.sum(2, keepdim=True).clamp(min=1e-6)
-    size = _per_metre(rays, world_m, confidence).clamp(min=1e-3, max=10.0).log()
+    size = _per_metre(_turned(rays, own), world_m, confidence).clamp(min=1e-3, max=10.0).log()
     path = _smoothed(torch.cat([own, size[..., None]], -1), weight.mean(2), time_s)
     centre, per_metre = path[..., :2], path[..., 2].exp()
-    turn = towards(centre)
-    direct = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) @ turn  # columns are the straight view's axes
-    flat = direct[..., :2] / direct[..., 2:].clamp(min=0.05) / per_metre[..., None, None]
+    flat = _turned(rays, centre) / per_metre[..., None, None]
     flat = flat.clamp(-REACH, REACH) * mask[..., None]
     world = world_m.clamp(-REACH, REACH) * mask[..., None]
     step = (
@@ -79,7 +77,13 @@ def straight_view(
         ],
         -1,
     )
-    return StraightView(turn, per_metre, centre, features)
+    return StraightView(towards(centre), per_metre, centre, features)
+
+
+def _turned(rays: Tensor, centre: Tensor) -> Tensor:
+    """(B, T, L, 2) as a camera has them that looks along (B, T, 2) ``centre``."""
+    direct = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) @ towards(centre)  # columns are its axes
+    return direct[..., :2] / direct[..., 2:].clamp(min=0.05)
 
 
 def _per_metre(rays: Tensor, world_m: Tensor, confidence: Tensor) -> Tensor:
