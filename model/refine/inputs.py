@@ -1,0 +1,121 @@
+"""What DAN and HRN are given: from an estimate and what was seen to their inputs.
+
+Training and product go through here, so that nothing differs between them.  Everything is batched: B windows of T
+frames, each window of one person.  No gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.body.raster import project
+from model.body.skinning import Kinematics
+from model.networks.attention import DanInput, DanOutput
+from model.networks.body_map import LANDMARKS, WORK_LEVEL, BodyMap
+from model.networks.evidence_maps import MeshDrawer, landmark_maps
+from model.networks.looking import Looking, People, PosedBody, Posture
+
+LEAST_DEPTH_M = 0.05
+
+
+@dataclass(frozen=True)
+class Start:
+    """The estimate to refine, camera space."""
+
+    local: Tensor
+    """(B, T, J, 3, 3) rotations of all the body's bones, fingers included; the first in camera axes."""
+    root_cam_m: Tensor
+    """(B, T, 3)."""
+    people: People
+    """The B people at rest."""
+    sigma_m: Tensor
+    """(B, T, 33) the initial network's doubt of each landmark about the hips, of a body of 1.7 m."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the camera and the detector say.  Frames without the person may hold anything finite."""
+
+    rgb: Tensor
+    """(B, T, 3, 128, 128) uint8 of ``crops.cut``."""
+    crop_K: Tensor
+    """(B, T, 3, 3) of ``crops.crop_cameras``."""
+    landmarks: Tensor
+    """(B, T, 33, 2) crop units."""
+    confidence: Tensor
+    """(B, T, 33) 0..1, as the detector has it."""
+    present: Tensor
+    """(B, T) bool."""
+    time_s: Tensor
+    """(B, T) seconds; only their differences count."""
+
+
+class Prepared:
+    """The input of DAN, and what follows from its output for HRN.
+
+    Attributes:
+        given: for DAN.
+    """
+
+    def __init__(self, body: BodyMap, kinematics: Kinematics, start: Start, seen: Seen, given: DanInput) -> None:
+        self.given = given
+        self._body, self._kinematics, self._start, self._seen = body, kinematics, start, seen
+        self._confidence = seen.confidence * seen.present[..., None]
+
+    def attention(self, output: DanOutput) -> Tensor:
+        """(B, T, V_2) A, and zero where nobody is seen: nothing is to be found there."""
+        return output.attention * self._seen.present[..., None]
+
+    def look(self, output: DanOutput) -> Looking:
+        """Fresh evidence for HRN."""
+        start, seen = self._start, self._seen
+        posture = Posture(start.local, start.root_cam_m, seen.crop_K)
+        return Looking(
+            self._body, self._kinematics, start.people, posture, output.frame, output.detail,
+            seen.landmarks, self._confidence, self.given.visible,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: Start, seen: Seen) -> Prepared:
+    """Draw the estimate beside what was seen.
+
+    Args:
+        body: the body as the networks know it. kinematics: of its tree. drawer: of the same body.
+    """
+    windows, frames = seen.present.shape
+    turn = start.root_cam_m.new_zeros(windows, frames, len(body.bones), 3)
+    posture = Posture(start.local, start.root_cam_m, seen.crop_K)
+    posed = PosedBody(body, kinematics, start.people, posture, turn, torch.zeros_like(start.root_cam_m))
+    crop_K, hips = seen.crop_K.flatten(0, 1), posed.heads_m[:, :, 0].flatten(0, 1)
+    drawn = drawer(posed.level(WORK_LEVEL).flatten(0, 1), hips, crop_K)
+    there = seen.present[..., None]
+    landmarks, confidence = seen.landmarks, seen.confidence * there
+    residual = landmarks - project(_landmarks(body, posed), crop_K)[0].reshape(landmarks.shape)
+    signs = landmark_maps(
+        landmarks.flatten(0, 1), residual.flatten(0, 1), confidence.flatten(0, 1), start.sigma_m.flatten(0, 1)
+    )
+    shape = (windows, frames)
+    given = DanInput(
+        rgb=seen.rgb.float() / 255.0 * there[..., None, None],
+        signs=signs.unflatten(0, shape),
+        mesh=drawn.maps.unflatten(0, shape) * there[..., None, None],
+        where=drawn.where.unflatten(0, shape),
+        visible=drawn.visible.unflatten(0, shape) & there,
+        sigma_m=start.sigma_m,
+        time_s=seen.time_s,
+    )
+    return Prepared(body, kinematics, start, seen, given)
+
+
+def _landmarks(body: BodyMap, posed: PosedBody) -> Tensor:
+    """(B * T, 33, 3) of the estimate, camera axes; never behind the camera."""
+    pictures = len(posed.heads_m.flatten(0, 1))
+    index = body.landmark_index.flatten()
+    picture = torch.arange(pictures, device=index.device).repeat_interleave(len(index))
+    points, _ = posed.at(picture, index.repeat(pictures), None)
+    points = (points.reshape(pictures, LANDMARKS, -1, 3) * body.landmark_weight[..., None]).sum(-2)
+    return torch.cat([points[..., :2], points[..., 2:].clamp(min=LEAST_DEPTH_M)], -1)
