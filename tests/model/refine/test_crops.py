@@ -59,7 +59,7 @@ def test_a_frame_that_jumps_moves_the_crop_little_and_is_still_held() -> None:
     shifts = (in_crop(centre[:, None], jumped)[:, 0, 0] - 0.5).abs()
     assert shifts[20] > 0.05 and shifts.median() < 0.01
     moved = (in_crop(centre[:, None], jumped) - in_crop(centre[:, None], calm))[:, 0, 0].abs()
-    assert moved[19] < 0.01 < moved[20]
+    assert moved.max() < 0.01
     centre[20, 0] += 90.0
     points = person(centre)
     thrown = in_crop(points, crop_cameras(points, centre[:, None].expand(-1, 33, -1), present, time_s, K))
