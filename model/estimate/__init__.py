@@ -21,7 +21,7 @@ from model.detect.landmarks import Landmarks
 from model.paths import WEIGHTS
 from model.video import VideoInfo
 
-from .evidence import gather
+from .evidence import Evidence, gather
 from .fit import Problem, Shared
 from .learned import FILE as NETWORK_FILE
 from .learned import InitialEstimate, Learned
@@ -31,11 +31,11 @@ from .prior import FILE as PRIOR_FILE
 from .prior import PosePrior
 from .settings import FitSettings
 from .shape_space import GIVEN_HEIGHT_SIGMA_M, HELD, ShapeSpace, expected_height
-from .sides import repair_sides
-from .solve import solve
+from .sides import SideRepair, repair_sides
+from .solve import Solution, solve
 from .take_builder import build_take
 
-__all__ = ["Plan", "estimate"]
+__all__ = ["Plan", "Solved", "estimate", "solved"]
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,11 @@ def estimate(
             "The person is in no frame of this range.",
             "Choose another person, or trim the strip to where the person is seen.",
         )
-    sides = repair_sides(landmarks)
-    landmarks = sides.landmarks
-    lens, focal_source = _lens(job, info)
-    width, height = landmarks.size_px
     body = body.cpu()
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
-    evidence = gather(landmarks, lens.focal_px, (width / 2, height / 2))
-    plan = plan or Plan.of(job.quality)
-    learned = None
-    if plan.network:
-        network = plan.trained or InitialEstimate.load(WEIGHTS / NETWORK_FILE, space)
-        learned = network(evidence, job.actor_height_m)
-    shapes = _shapes(body, space, job.actor_height_m, learned)
-    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
-    solution = solve(problem, evidence, lambda done, total: report("fit", done, total), learned, plan.fit)
-    evidence = evidence.at(solution.shared.focal_px)
+    found = solved(landmarks, space, info, job, plan or Plan.of(job.quality), report)
+    sides, solution, landmarks = found.sides, found.solution, found.sides.landmarks
+    width, height = landmarks.size_px
     meta = {
         "amr_version": VERSION,
         "source": {
@@ -109,13 +98,50 @@ def estimate(
         "person": {"index": 0, "count": 1},
         "actor_height_m": round(float(solution.rest.height_m), 4),
         "height_source": "assumed" if job.actor_height_m is None else "given",
-        "focal_source": focal_source,
+        "focal_source": found.focal_source,
         "camera": _camera(solution.shared),
         "body": {"name": "Anny", "licence": "Apache-2.0, CC0-1.0"},
         **sides.meta(),
         "warnings": _warnings(landmarks, sides.exchanged, solution.filled.numpy()),
     }
-    return build_take(body, space, evidence, solution, landmarks, meta)
+    return build_take(body, space, found.evidence, solution, landmarks, meta)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A person in camera space, before anything is made of it."""
+
+    sides: SideRepair
+    """The landmarks, left and right as they belong."""
+    evidence: Evidence
+    """Through the lens that was found."""
+    learned: Learned | None
+    """What the network said."""
+    solution: Solution
+    focal_source: str
+
+
+def solved(
+    landmarks: Landmarks,
+    space: PoseSpace,
+    info: VideoInfo,
+    job: Job,
+    plan: Plan,
+    report: Callable[[str, int, int], None] = lambda *_: None,
+) -> Solved:
+    """Solve for the body in camera space; arguments as of :func:`estimate`, somebody is present."""
+    sides = repair_sides(landmarks)
+    lens, focal_source = _lens(job, info)
+    width, height = landmarks.size_px
+    evidence = gather(sides.landmarks, lens.focal_px, (width / 2, height / 2))
+    learned = None
+    if plan.network:
+        network = plan.trained or InitialEstimate.load(WEIGHTS / NETWORK_FILE, space)
+        learned = network(evidence, job.actor_height_m)
+    shapes = _shapes(space.body, space, job.actor_height_m, learned)
+    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
+    solution = solve(problem, evidence, lambda done, total: report("fit", done, total), learned, plan.fit)
+    return Solved(sides, evidence.at(solution.shared.focal_px), learned, solution, focal_source)
 
 
 def _shapes(body: AnnyBody, space: PoseSpace, height_m: float | None, learned: Learned | None) -> ShapeSpace:

@@ -1,0 +1,210 @@
+"""What the refinement learns from: detected clips, drawn again, estimated, and cut out as the product cuts them.
+
+``python -m model.train.refine.stock --out build/refine`` takes the clips of ``model.train.initial.detected`` one by one:
+it draws their pictures, estimates them as the product does with this commit's network and fit, and keeps what DAN and
+HRN are given beside the truth.  A clip's file is a function of the clip and of the estimate.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from amr_blender.contract.errors import AmrError
+from amr_blender.contract.files import written_whole
+from amr_blender.contract.job import Job
+from model.body import AnnyBody
+from model.body.hands import relaxed_fingers
+from model.body.raster import project
+from model.detect import Landmarks
+from model.estimate import Plan, solved
+from model.estimate.pose_space import PoseSpace
+from model.refine.crops import crop_cameras, cut
+from model.synth.picture_clips import ClipMaker, PictureClip, frame_K
+from model.synth.splits import seeds
+from model.video import VideoInfo
+
+from ..initial.data import pose_space
+from ..initial.detected import FIRST, Detected
+
+KNOWN_LENS = 0.3
+"""Share of the clips whose focal length the estimate is told."""
+MASK_PX = 32
+_COARSE = 4
+"""Every so-manieth vertex is enough to find where a body is."""
+_CANNOT = ".none"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One clip of T frames as the refinement sees it, and the truth; arrays as they are stored."""
+
+    rgb: NDArray[np.uint8]
+    """(T, 3, 128, 128)."""
+    crop_K: NDArray[np.float32]
+    """(T, 3, 3)."""
+    landmarks: NDArray[np.float32]
+    """(T, 33, 2) crop units, sides repaired."""
+    confidence: NDArray[np.float32]
+    """(T, 33)."""
+    present: NDArray[np.bool_]
+    """(T,)."""
+    time_s: NDArray[np.float32]
+    """(T,)."""
+    local: NDArray[np.float32]
+    """(T, J, 3, 3) of the estimate."""
+    root_cam_m: NDArray[np.float32]
+    """(T, 3)."""
+    shape: NDArray[np.float32]
+    """(P,)."""
+    sigma_m: NDArray[np.float32]
+    """(T, 33) the initial network's doubt."""
+    true_local: NDArray[np.float32]
+    """(T, J, 3, 3)."""
+    true_root_cam_m: NDArray[np.float32]
+    """(T, 3)."""
+    true_shape: NDArray[np.float32]
+    """(P,)."""
+    true_focal: np.float32
+    """Against the estimate's focal length."""
+    mask: NDArray[np.uint8]
+    """(T, 32, 32) how much of each cell the person covers, 0..255, whatever stands before them."""
+
+    def save(self, path: Path) -> None:
+        with written_whole(path) as stream:
+            np.savez(stream, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Footage:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays: dict[str, Any] = {f.name: archive[f.name] for f in fields(cls)}
+        return cls(**{**arrays, "true_focal": np.float32(arrays["true_focal"])})
+
+
+class Stock:
+    """Makes the files.
+
+    Args:
+        clips: folder of the detected clips. folder: of the files. first: number of the first clip's play. maker: draws.
+    """
+
+    def __init__(self, clips: Path, folder: Path, first: int, maker: ClipMaker) -> None:
+        self._clips, self._folder, self._first, self._maker = clips, folder, first, maker
+        self._space: PoseSpace = pose_space()
+
+    def numbers(self) -> list[int]:
+        """The clips that there are."""
+        return [int(path.stem) for path in sorted(self._clips.glob("[0-9]*.npz"))]
+
+    def make(self, number: int) -> None:
+        """Write the file of a clip, or a marker that says why there is none."""
+        path = self._folder / f"{number:06d}.npz"
+        if path.is_file() or path.with_suffix(_CANNOT).is_file():
+            return
+        clip = Detected.load(self._clips / f"{number:06d}.npz")
+        rng = np.random.default_rng([self._first + number, 19])
+        pictures = self._maker.clip(clip.play, torch.from_numpy(clip.shape), rng)
+        try:
+            self.footage(clip, pictures, number).save(path)
+        except AmrError as error:
+            with written_whole(path.with_suffix(_CANNOT)) as stream:
+                stream.write(str(error).encode())
+
+    def footage(self, clip: Detected, pictures: PictureClip, number: int) -> Footage:
+        """Estimate a clip and cut it out.
+
+        Raises:
+            AmrError: it can't be estimated.
+        """
+        space, play = self._space, clip.play
+        true_K, (width, height) = frame_K(play), clip.landmarks.size_px
+        told = np.random.default_rng([self._first + number, 20]).random() < KNOWN_LENS
+        job = Job("", "", focal_px=float(true_K[0, 0]) if told else None)
+        found = solved(clip.landmarks, space, _info(clip, width, height), job, Plan.of("standard"))
+        pose, rest, landmarks = found.solution.pose, found.solution.rest, found.sides.landmarks
+        focal = found.solution.shared.focal_px
+        K = np.array([[focal, 0, true_K[0, 2]], [0, focal, true_K[1, 2]], [0, 0, 1.0]])
+        local = space.local_rotations(pose.orientation, pose.angles)
+        true_local = space.local_rotations(
+            torch.from_numpy(play.orientation[0]).double(), torch.from_numpy(play.angles[0]).double()
+        )
+        bones, turns = relaxed_fingers(space.body)
+        local[:, bones] = true_local[:, bones] = turns
+        points = space.body.pose(rest, local.float(), pose.position.float())[:, ::_COARSE]
+        px, _ = project(points, torch.from_numpy(K).float().expand(len(points), 3, 3))
+        present, time_s = torch.from_numpy(landmarks.present), torch.from_numpy(landmarks.time_s)
+        seen_px = torch.from_numpy(np.nan_to_num(landmarks.px)).float()
+        crop_K = crop_cameras(px, seen_px, present, time_s, torch.from_numpy(K))
+        picture_K = K.copy()
+        picture_K[:2, 2] -= pictures.corner_px
+        picture_K[:2] /= pictures.scale
+        crops = crop_K.double().numpy()
+        rgb = [cut(image, picture_K, crop) for image, crop in zip(pictures.images, crops, strict=True)]
+        masks = [_mask(mask, picture_K, crop) for mask, crop in zip(pictures.silhouette, crops, strict=True)]
+        assert found.learned is not None
+        sigma = found.learned.landmark_sigma_m
+        return Footage(
+            rgb=np.ascontiguousarray(np.stack(rgb).transpose(0, 3, 1, 2)),
+            crop_K=crop_K.numpy(),
+            landmarks=_in_crop(seen_px, K, crops),
+            confidence=np.nan_to_num(landmarks.visibility).astype(np.float32),
+            present=landmarks.present,
+            time_s=(landmarks.time_s - landmarks.time_s[0]).astype(np.float32),
+            local=local.numpy().astype(np.float32),
+            root_cam_m=pose.position.numpy().astype(np.float32),
+            shape=found.solution.shape.numpy().astype(np.float32),
+            sigma_m=sigma.numpy().astype(np.float32),
+            true_local=true_local.numpy().astype(np.float32),
+            true_root_cam_m=play.root_cam_m[0],
+            true_shape=clip.shape,
+            true_focal=np.float32(true_K[0, 0] / focal),
+            mask=np.stack(masks),
+        )
+
+
+def _info(clip: Detected, width: int, height: int) -> VideoInfo:
+    frames = len(clip.landmarks.frames)
+    return VideoInfo("drawn", width, height, float(clip.play.fps[0]), frames, 0, "", None)
+
+
+def _in_crop(px: Tensor, K: NDArray[np.floating], crops: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(T, 33, 2) pixels to crop units."""
+    rays = (px.double().numpy() - K[:2, 2]) / K[0, 0]
+    scale, corner = crops[:, None, [0, 1], [0, 1]], crops[:, None, :2, 2]
+    return np.asarray(rays * scale + corner, np.float32)
+
+
+def _mask(mask: NDArray[np.bool_], picture_K: NDArray[np.floating], crop_K: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """(32, 32) coverage."""
+    grey = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, -1)
+    fine = cut(grey, picture_K, crop_K)[..., 0]
+    return np.asarray(cv2.resize(fine, (MASK_PX, MASK_PX), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def main() -> None:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/refine"))
+    parser.add_argument("--clips", type=Path, default=Path("build/detected"), help="of the detector")
+    parser.add_argument("--part", choices=list(FIRST), default="train")
+    parser.add_argument("--most", type=int, default=1_000_000, help="clips")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    part = arguments.part
+    clips = arguments.clips if part == "train" else arguments.clips.with_name(f"{arguments.clips.name}_{part}")
+    stock = Stock(clips, arguments.out / part, FIRST[part], ClipMaker(pose_space(), seeds("train")))
+    for number in tqdm(stock.numbers()[: arguments.most], desc="clips", disable=None):
+        stock.make(number)
+
+
+if __name__ == "__main__":
+    main()
