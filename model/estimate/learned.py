@@ -123,7 +123,7 @@ class InitialEstimate:
         frames = len(evidence.time_s)
         sums: dict[str, Tensor] = {}
         say, shapes = [], []
-        for part, weight in _windows(frames):
+        for part, weight in faded_windows(frames):
             output, view = self._read(evidence.part(part), height_m)
             for name, value in _in_camera(output, view).items():
                 total = sums.setdefault(name, value.new_zeros((frames, *value.shape[1:])))
@@ -173,13 +173,13 @@ class InitialEstimate:
         )
 
 
-def _windows(frames: int) -> Iterator[tuple[slice, Tensor]]:
+def faded_windows(frames: int, window: int = WINDOW, overlap: int = OVERLAP) -> Iterator[tuple[slice, Tensor]]:
     """Windows that cover the clip, and the weights of their frames, which sum to one over all windows."""
-    count = max(-(-(frames - OVERLAP) // (WINDOW - OVERLAP)), 1)
-    length = min(frames, WINDOW)
+    count = max(-(-(frames - overlap) // (window - overlap)), 1)
+    length = min(frames, window)
     starts = [round(k * (frames - length) / max(count - 1, 1)) for k in range(count)]
-    rise = (torch.arange(length) + 0.5).clamp(max=OVERLAP / 2)
-    level = torch.full((length,), OVERLAP / 2)
+    rise = (torch.arange(length) + 0.5).clamp(max=overlap / 2)
+    level = torch.full((length,), overlap / 2)
     # Where the clip itself begins or ends there is nothing to fade from or to.
     ramps = [
         torch.minimum(rise if start > 0 else level, rise.flip(0) if start + length < frames else level)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from amr_blender.contract.errors import RuntimeSetupError
 from model.estimate.evidence import Evidence, gather
-from model.estimate.learned import OVERLAP, SEEN_PER_SIGMA, WINDOW, InitialEstimate, Learned, _windows
+from model.estimate.learned import OVERLAP, SEEN_PER_SIGMA, WINDOW, InitialEstimate, Learned, faded_windows
 from model.estimate.pose_layout import PoseLayout
 from model.networks.initial import InitialNet, InitialSettings
 from model.networks.weights import save_weights
@@ -70,7 +70,7 @@ def alike(evidence: Evidence) -> Evidence:
 @pytest.mark.parametrize("frames", [*LENGTHS, 2, 160, 161, 1000])
 def test_windows_cover_the_clip_and_their_weights_sum_to_one(frames: int) -> None:
     total, before = torch.zeros(frames), -1
-    for part, weight in _windows(frames):
+    for part, weight in faded_windows(frames):
         assert part.start > before  # each begins later than the last
         before = part.start
         assert part.start >= 0 and part.stop <= frames
@@ -84,7 +84,7 @@ def test_windows_cover_the_clip_and_their_weights_sum_to_one(frames: int) -> Non
 def test_one_window_fades_into_the_next(frames: int) -> None:
     """None comes or goes with a jump, and where two meet they share enough frames to do so."""
     step = 2.5 / OVERLAP
-    windows = list(_windows(frames))
+    windows = list(faded_windows(frames))
     for part, weight in windows:
         assert torch.diff(weight).abs().max() < step
         assert part.start == 0 or weight[0] < step
@@ -180,7 +180,7 @@ def test_frames_that_two_windows_see_do_not_count_twice(layout, evidence) -> Non
     ones = torch.ones(TINY.shape, dtype=torch.float64)
     estimate = InitialEstimate(net, layout, 0 * ones, ones)
     faded = torch.zeros(200, TINY.shape)
-    for part, weight in _windows(200):
+    for part, weight in faded_windows(200):
         output, _ = estimate._read(evidence.part(part), None)
         assert (output.say == 0).all()
         faded[part] += weight[:, None] * output.shape[0]
