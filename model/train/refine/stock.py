@@ -1,6 +1,6 @@
 """What the refinement learns from: detected clips, drawn again, estimated, and cut out as the product cuts them.
 
-``python -m model.train.refine.stock --out build/refine`` takes the clips of ``model.train.initial.detected`` one by one:
+``python -m model.train.refine.stock`` takes the clips of ``model.train.initial.detected`` one by one:
 it draws their pictures, estimates them as the product does with this commit's network and fit, and keeps what DAN and
 HRN are given beside the truth.  A clip's file is a function of the clip and of the estimate.
 """
@@ -8,7 +8,7 @@ HRN are given beside the truth.  A clip's file is a function of the clip and of 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,8 @@ from tqdm import tqdm
 from amr_blender.contract.errors import AmrError
 from amr_blender.contract.files import written_whole
 from amr_blender.contract.job import Job
-from model.body import AnnyBody
 from model.body.hands import relaxed_fingers
 from model.body.raster import project
-from model.detect import Landmarks
 from model.estimate import Plan, solved
 from model.estimate.pose_space import PoseSpace
 from model.refine.crops import crop_cameras, cut
@@ -128,7 +126,7 @@ class Stock:
         space, play = self._space, clip.play
         true_K, (width, height) = frame_K(play), clip.landmarks.size_px
         told = np.random.default_rng([self._first + number, 20]).random() < KNOWN_LENS
-        job = Job("", "", focal_px=float(true_K[0, 0]) if told else None)
+        job = Job("drawn", "drawn", focal_px=float(true_K[0, 0]) if told else None)
         found = solved(clip.landmarks, space, _info(clip, width, height), job, Plan.of("standard"))
         pose, rest, landmarks = found.solution.pose, found.solution.rest, found.sides.landmarks
         focal = found.solution.shared.focal_px
