@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from model.networks.weights import save_weights
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import NoiseSettings
 
+from ..curves import append_row
 from .data import FRAMES, Window, Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
 from .losses import losses, shape_mean, shape_sigma, total
 from .seen import SeenWindows
@@ -48,7 +48,7 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(17_000, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(15_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 
@@ -181,7 +181,7 @@ class Run:
         row |= {f"train {k}": round(v, 5) for k, v in terms.items()} | {
             f"held {k}": round(v, 5) for k, v in sums.items()
         }
-        _append(self._folder / "curve.csv", row)
+        append_row(self._folder / "curve.csv", row)
         self._save()
 
     @torch.no_grad()
@@ -247,14 +247,3 @@ def _optimisers(net: InitialNet, rate: float) -> list[torch.optim.Optimizer]:
 def _seen(folder: Path, crowd: Crowd) -> SeenWindows | None:
     """The pool, if there is one."""
     return SeenWindows(folder, crowd) if any(folder.glob("[0-9]*.npz")) else None
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    """Add a row to a table; columns that are new are added to it."""
-    rows: list[dict[str, Any]] = list(csv.DictReader(path.open(newline=""))) if path.is_file() else []
-    rows.append(row)
-    columns = list(dict.fromkeys(name for one in rows for name in one))
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
