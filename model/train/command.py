@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from .initial.run import BUDGETS, Run, Stock
+from .initial import run as initial
+from .refine import run as refine
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
@@ -18,7 +19,15 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    folder = out or BUILD / network
-    chosen = BUDGETS[budget or ("full" if device == "cuda" else "small")]
-    run = Run(folder, chosen, device, Stock.gather(chosen.chunks, BUILD / network, workers, BUILD / "detected"))
-    return f"{'Finished' if run.go(minutes) else 'Not finished, call again'}: {folder}"
+    size = budget or ("full" if device == "cuda" else "small")
+    if network == "initial":
+        folder = out or BUILD / network
+        chosen = initial.BUDGETS[size]
+        stock = initial.Stock.gather(chosen.chunks, BUILD / network, workers, BUILD / "detected")
+        finished = initial.Run(folder, chosen, device, stock).go(minutes)
+    else:  # attention goes on where refinement ends
+        folder = out or BUILD / "refinement"
+        cost = refine.BUDGETS[size]
+        until = cost.refinement + (cost.attention if network == "attention" else 0)
+        finished = refine.Run(folder, BUILD / "refine", cost, device).go(minutes, until)
+    return f"{'Finished' if finished else 'Not finished, call again'}: {folder}"

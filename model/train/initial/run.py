@@ -135,8 +135,10 @@ class Run:
         terms, _ = self._measure(window, self._stock.crowd)
         loss = total(terms)
         if self._stock.seen:
-            rows = torch.randint(len(self._stock.seen), (self._budget.batch // 2,), generator=rng)
-            loss = loss + SEEN * total(self._measure(self._stock.seen.batch(rows, rng), self._stock.crowd)[0])
+            rows = torch.randint(len(self._stock.seen), (self._budget.batch,), generator=rng)
+            loss = loss + SEEN * total(
+                self._measure(self._stock.seen.batch(rows, rng, vary=True), self._stock.crowd)[0]
+            )
         self._net.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)

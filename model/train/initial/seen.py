@@ -17,8 +17,9 @@ from model.synth.landmarks.noise import Sighting
 from model.synth.landmarks.plays import Plays
 from model.synth.picture_clips import frame_K
 
-from .data import Window, window_of
+from .data import Window, pose_space, window_of
 from .detected import FRAMES, Detected, true_px
+from .varied import varied
 
 EXCHANGED = 1.5
 """How many times nearer the other side must be for a group to count as exchanged."""
@@ -54,11 +55,13 @@ class SeenWindows:
     def __len__(self) -> int:
         return len(self._plays.person)
 
-    def batch(self, rows: Tensor, rng: torch.Generator) -> Window:
-        """The clips of ``rows``."""
-        plays = self._plays.chosen(rows.numpy())
+    def batch(self, rows: Tensor, rng: torch.Generator, vary: bool = False) -> Window:
+        """The clips of ``rows``, or with ``vary`` others like them."""
+        plays, seen = self._plays.chosen(rows.numpy()), Sighting(*(a[rows] for a in self._seen))
+        if vary:
+            plays, seen = varied(plays, seen, pose_space(), rng)
         stature = self._crowd.stature_m[torch.from_numpy(plays.person).long()]
-        return window_of(plays, Sighting(*(a[rows] for a in self._seen)), stature, rng)
+        return window_of(plays, seen, stature, rng)
 
 
 def _rays(landmarks: Landmarks, clip: Detected) -> NDArray[np.float32]:

@@ -1,0 +1,128 @@
+"""What DAN and HRN are trained by.
+
+Poses are judged on the true person in the refined pose, so that pose and build are learned apart; vertex by vertex the
+refined mesh itself is judged.  All about the head of the hips' bone, in camera axes; what the whole is shifted by is
+judged in the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.body.raster import project
+from model.body.skinning import Kinematics
+from model.networks.attention import DanOutput
+from model.networks.body_map import HEAD_LEVEL, WORK_LEVEL, BodyMap
+from model.networks.looking import People, PosedBody, Posture
+from model.networks.refinement import HrnOutput
+from model.refine.inputs import Seen, Start
+
+from .windows import Truth
+
+PRICE_MM = 4.0
+"""What a vertex's refinement must gain for another look at it to pay."""
+WEIGHTS = {
+    "pose": 10.0, "vertices": 5.0, "motion": 2.0, "picture": 4.0, "offsets": 0.5, "sigma": 0.05, "silhouette": 0.1,
+    "attention": 0.2, "mask": 0.05, "spent": 0.02,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Measures a batch."""
+
+    body: BodyMap
+    kinematics: Kinematics
+    start: Start
+    seen: Seen
+    truth: Truth
+
+    def goal(self) -> tuple[Tensor, Tensor]:
+        """True (B, T, V_2, 3) about the hips, and (B, T, V_1, 2) in the crop."""
+        posed = self._posed(self.truth.people, self.truth.local, self.truth.root_cam_m, None, None)
+        hips = posed.heads_m[:, :, :1]
+        coarse = posed.level(HEAD_LEVEL)
+        return posed.level(WORK_LEVEL) - hips, self._where(coarse, self.truth.crop_K)
+
+    def refined(self, output: HrnOutput | None) -> Tensor:
+        """(B, T, V_2, 3) about the hips; None is the estimate as it was."""
+        turn, shift, offsets = (None, None, None) if output is None else (
+            output.turn, output.shift_m, output.offsets_m[WORK_LEVEL])  # fmt: skip
+        posed = self._posed(self.start.people, self.start.local, self.start.root_cam_m, turn, shift)
+        return posed.level(WORK_LEVEL, offsets) - posed.heads_m[:, :, :1]
+
+    def terms(self, output: HrnOutput, dan: DanOutput, goal: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Each a mean."""
+        true, where = goal
+        weight = torch.where(self.seen.present, 1.0, 0.3)
+        weight = weight / weight.sum()
+
+        def mean(values: Tensor) -> Tensor:
+            return (values.flatten(2).mean(-1) * weight).sum()
+
+        own = self._posed(self.truth.people, self.start.local, self.start.root_cam_m, output.turn, output.shift_m)
+        coarse = own.level(HEAD_LEVEL) - own.heads_m[:, :, :1]
+        off = coarse - true[:, :, : coarse.shape[2]]  # a level's vertices are the first of the next one's
+        refined = self.refined(output)
+        error_m = (refined - true).norm(dim=-1)
+        placed = self._posed(self.start.people, self.start.local, self.start.root_cam_m, output.turn, output.shift_m)
+        missed = self._where(placed.level(HEAD_LEVEL), self.seen.crop_K) - where
+        step = torch.diff(off, dim=1).norm(dim=-1).mean(-1) if off.shape[1] > 1 else off.new_zeros(())
+        error_mm = 1000 * error_m.detach()
+        fine = output.offsets_m[WORK_LEVEL]
+        return {
+            "pose": mean(off.norm(dim=-1)),
+            "vertices": mean(error_m),
+            "motion": step.mean(),
+            "picture": mean(missed.norm(dim=-1).clamp(max=0.3)),
+            "offsets": mean(fine.norm(dim=-1)) + mean((fine - fine.mean(1, keepdim=True)).norm(dim=-1)),
+            "sigma": mean(error_mm / dan.sigma_mm + dan.sigma_mm.log()),
+            "silhouette": mean(
+                functional.binary_cross_entropy_with_logits(dan.silhouette, self.truth.mask, reduction="none")
+            ),
+        }
+
+    def attention_terms(self, dan: DanOutput, gain_mm: Tensor, visible: Tensor, where: Tensor) -> dict[str, Tensor]:
+        """Of A: does another look pay?
+
+        Args:
+            gain_mm: (B, T, V_2) error before less error with A = 1. visible: (B, T, V_2). where: (B, T, V_2, 2).
+        """
+        pays = torch.sigmoid((gain_mm - PRICE_MM) / 2.0) * self.seen.present[..., None]
+        entropy = functional.binary_cross_entropy_with_logits(dan.vertex_logit, pays, reduction="none")
+        empty = self._empty_cells(dan, visible, where)
+        return {
+            "attention": entropy.mean(),
+            "mask": (functional.softplus(dan.mask_logit) * empty).sum() / empty.sum().clamp(min=1),
+            "spent": dan.attention.mean(),
+        }
+
+    def _empty_cells(self, dan: DanOutput, visible: Tensor, where: Tensor) -> Tensor:
+        """(B, T, 16, 16) 1 where no seen vertex of the body projects: there is nothing to look at."""
+        side = dan.mask_logit.shape[-1]
+        cell = (where * side).long().clamp(0, side - 1)
+        full = dan.mask_logit.new_zeros(*dan.mask_logit.shape[:2], side * side)
+        full = full.scatter_add(2, cell[..., 1] * side + cell[..., 0], visible.to(full))
+        return (full == 0).to(full).unflatten(2, (side, side))
+
+    def _posed(
+        self, people: People, local: Tensor, root: Tensor, turn: Tensor | None, shift: Tensor | None
+    ) -> PosedBody:
+        posture = Posture(local, root, self.seen.crop_K)
+        turn = root.new_zeros(*root.shape[:2], len(self.body.bones), 3) if turn is None else turn
+        return PosedBody(
+            self.body, self.kinematics, people, posture, turn, torch.zeros_like(root) if shift is None else shift
+        )
+
+    def _where(self, points: Tensor, crop_K: Tensor) -> Tensor:
+        px, _ = project(points.flatten(0, 1), crop_K.flatten(0, 1))
+        return px.reshape(*points.shape[:3], 2).clamp(-4, 5)
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """The weighted sum."""
+    return torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum()

@@ -1,0 +1,253 @@
+"""``python -m model train refinement`` and ``attention``: seeded, resumable, on a processor or a GPU.
+
+Refinement comes first, with DAN's features under attention drawn at random: HRN learns to use whatever it is given,
+DAN to see, and to foresee the error that remains.  Attention then learns where refinement pays, and both go on together
+with DAN's own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from model.body.hierarchy import Hierarchy
+from model.networks.attention import DAN, DanOutput
+from model.networks.body_map import BodyMap
+from model.networks.evidence_maps import MeshDrawer
+from model.networks.refinement import HRN, HrnOutput
+from model.networks.weights import save_weights
+from model.paths import assets_folder
+from model.refine.inputs import Prepared, prepare
+
+from ..curves import append_row
+from ..initial.data import pose_space
+from .losses import Judge, total
+from .windows import Windows, masks
+
+SEED = 2027
+COARSE_ONLY, COARSE_SHARE = 2.0, 0.7
+"""A threshold that no attention passes, and in which share of the steps it holds: the fine levels cost the most."""
+HELD_FRAMES, HELD_STRIDE = 8, 24
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may cost."""
+
+    refinement: int
+    """Steps before attention is trained."""
+    attention: int
+    """Steps with it."""
+    batch: int
+    frames: int
+    rate: float = 5e-4
+    warmup: int = 100
+    average: float = 0.995
+    look: int = 250
+
+
+BUDGETS = {"small": Budget(1_600, 900, 2, 8), "full": Budget(40_000, 20_000, 16, 16, rate=7e-4, average=0.999)}
+"""For two processor cores and for a GPU; the networks are the same."""
+
+
+class Networks(nn.Module):
+    """Both, as one thing to train."""
+
+    def __init__(self, body: BodyMap) -> None:
+        super().__init__()
+        self.dan, self.hrn = DAN(body), HRN(body)
+
+    def forward(self, prepared: Prepared) -> DanOutput:
+        """DAN in half precision, its answer in single."""
+        with torch.autocast(prepared.given.rgb.device.type, torch.bfloat16):
+            output: DanOutput = self.dan(prepared.given)
+        return DanOutput(**{name: value.float() for name, value in vars(output).items()})
+
+    def refine(
+        self, prepared: Prepared, dan: DanOutput, attention: Tensor, threshold: float | None = None
+    ) -> HrnOutput:
+        output: HrnOutput = self.hrn(
+            prepared.look(dan), attention, dan.sigma_mm, prepared.given.time_s, threshold=threshold
+        )
+        return output
+
+
+class Run:
+    """One training run in a folder: checkpoint, curve, weights.
+
+    Args:
+        folder: of the run. stock: folder with the parts ``train`` and ``validation``. budget: its cost.
+        device: where to compute.
+    """
+
+    def __init__(self, folder: Path, stock: Path, budget: Budget, device: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._budget, self._device = folder, budget, torch.device(device)
+        space = pose_space()
+        body = space.body
+        torch.manual_seed(SEED)
+        body_map = BodyMap(body, space.skeleton, Hierarchy.load(assets_folder()))
+        self._windows, self._held = (Windows(stock / part, body, body_map) for part in ("train", "validation"))
+        self._map = body_map.to(self._device)
+        self._kinematics = body.kinematics.to(self._device)
+        self._drawer = MeshDrawer(self._map).to(self._device)
+        self._nets = Networks(self._map).to(self._device)
+        self._optimiser = torch.optim.AdamW(self._nets.parameters(), budget.rate, betas=(0.9, 0.98), weight_decay=0.02)
+        self._average = {k: v.detach().clone() for k, v in self._nets.state_dict().items()}
+        self._step, self._best = 0, math.inf
+        self._resume()
+
+    def go(self, minutes: float, until: int) -> bool:
+        """Train to step ``until`` or for some ``minutes``; whether the step is reached."""
+        end = time.monotonic() + 60 * minutes
+        with tqdm(total=until, initial=self._step, desc="training", disable=None) as bar:
+            while self._step < until:
+                terms = self._train()
+                bar.update()
+                if self._step % self._budget.look == 0:
+                    self._look(terms)
+                if time.monotonic() > end:
+                    self._save()
+                    return False
+        self._save()
+        return True
+
+    @property
+    def _attends(self) -> bool:
+        """Whether DAN's own attention is at work."""
+        return self._step >= self._budget.refinement
+
+    def _train(self) -> dict[str, float]:
+        b = self._budget
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate()
+        rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
+        start, seen, truth = self._placed(self._windows.batch(b.batch, b.frames, rng))
+        prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
+        judge = Judge(self._map, self._kinematics, start, seen, truth)
+        threshold = COARSE_ONLY if float(torch.rand((), generator=rng)) < COARSE_SHARE else None
+        dan, goal = self._nets(prepared), judge.goal()
+        terms: dict[str, Tensor] = {}
+        if self._attends:
+            attention = prepared.attention(dan)
+            terms |= self._pays(judge, prepared, dan, goal[0])
+        else:
+            count = prepared.given.where.shape[2]
+            attention = self._placed(masks(self._windows.body_map, b.batch, b.frames, count, rng))
+        output = self._nets.refine(prepared, dan, attention, threshold)
+        terms |= judge.terms(output, dan, goal)
+        loss = total(terms)
+        self._nets.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._nets.parameters(), 1.0)
+        if bool(torch.isfinite(loss)):
+            self._optimiser.step()
+        keep = min(b.average, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            for name, value in self._nets.state_dict().items():
+                self._average[name].lerp_(value, 1 - keep)
+        self._step += 1
+        return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
+
+    def _pays(self, judge: Judge, prepared: Prepared, dan: DanOutput, true: Tensor) -> dict[str, Tensor]:
+        """Attention against what refinement gains where it may do all that it can."""
+        with torch.no_grad():
+            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), COARSE_ONLY)
+            before, after = ((judge.refined(output) - true).norm(dim=-1) for output in (None, everywhere))
+        given = prepared.given
+        return judge.attention_terms(dan, 1000 * (before - after), given.visible, given.where)
+
+    def _rate(self) -> float:
+        b, whole = self._budget, self._budget.refinement + self._budget.attention
+        warm = min(1.0, (self._step + 1) / b.warmup)
+        return b.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self._step / whole, 1.0))))
+
+    def _look(self, terms: dict[str, float]) -> None:
+        """Measure the averaged weights on held-out clips, keep the best, and write the curve."""
+        now = {k: v.detach().clone() for k, v in self._nets.state_dict().items()}
+        self._nets.load_state_dict(self._average)
+        self._nets.eval()
+        held = self.held_out()
+        after = held["own_mm" if self._attends else "all_mm"]
+        if after < self._best or self._step == self._budget.refinement:
+            self._best = after
+            about = {
+                "step": self._step,
+                "held_before_mm": round(held["before_mm"], 2),
+                "held_after_mm": round(after, 2),
+            }
+            for name, net in (("attention", self._nets.dan), ("refinement", self._nets.hrn)):
+                save_weights(
+                    self._folder / f"amr_{name}.safetensors", net, {"settings": net.settings.to_dict(), **about}
+                )
+        self._nets.load_state_dict(now)
+        self._nets.train()
+        row = {"step": self._step, "rate": self._rate()} | {f"train {k}": round(v, 5) for k, v in terms.items()}
+        append_row(self._folder / "curve.csv", row | {f"held {k}": round(v, 4) for k, v in held.items()})
+        self._save()
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """Vertex errors about the hips in mm: of the estimate, refined everywhere, and with the network's attention."""
+        sums = dict[str, float]()
+        batches = self._held.held(HELD_FRAMES, HELD_STRIDE)
+        for clips, firsts in batches:
+            start, seen, truth = self._placed(self._held.windows(clips, firsts, HELD_FRAMES))
+            prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
+            judge = Judge(self._map, self._kinematics, start, seen, truth)
+            dan, (true, _) = self._nets(prepared), judge.goal()
+            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), COARSE_ONLY)
+            attention = prepared.attention(dan)
+            own = self._nets.refine(prepared, dan, attention, COARSE_ONLY)
+            count = true.shape[2]
+            values = {
+                name: 1000 * (judge.refined(output) - true).norm(dim=-1)
+                for name, output in (("before_mm", None), ("all_mm", everywhere), ("own_mm", own))
+            }
+            values["sigma_ratio"] = values["all_mm"] / dan.sigma_mm
+            values["attention"] = attention
+            values["active"] = (attention > self._nets.hrn.settings.threshold).float()
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + float(value.sum()) / count
+            sums["frames"] = sums.get("frames", 0.0) + value[..., 0].numel()
+        frames = sums.pop("frames")
+        return {name: value / frames for name, value in sums.items()}
+
+    def _placed(self, value: T) -> T:
+        """On the device; tuples and dataclasses with all that is in them."""
+        if isinstance(value, Tensor):
+            return cast(T, value.to(self._device))
+        if isinstance(value, tuple):
+            return cast(T, tuple(self._placed(part) for part in value))
+        if is_dataclass(value):
+            parts = {f.name: self._placed(getattr(value, f.name)) for f in fields(value)}
+            return cast(Any, type(value))(**parts)
+        return value
+
+    def _save(self) -> None:
+        """The checkpoint, whole or not at all."""
+        state: dict[str, Any] = {
+            "nets": self._nets.state_dict(), "average": self._average, "optimiser": self._optimiser.state_dict(),
+            "step": self._step, "best": self._best,
+        }  # fmt: skip
+        partial = self._folder / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.replace(self._folder / "checkpoint.pt")
+
+    def _resume(self) -> None:
+        path = self._folder / "checkpoint.pt"
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location=self._device, weights_only=True)
+        self._nets.load_state_dict(state["nets"])
+        self._average = state["average"]
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._step, self._best = state["step"], state["best"]

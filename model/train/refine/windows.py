@@ -1,0 +1,147 @@
+"""Windows of the stock, made harder and more different from each other at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.body import AnnyBody
+from model.estimate.rotation import matrix_from_rotvec
+from model.networks.body_map import BodyMap
+from model.networks.looking import People
+from model.refine.inputs import Seen, Start
+
+from .stock import Footage
+
+ASTRAY = 0.4
+"""Share of the windows whose estimate is turned away further."""
+TURN_RAD, TURN_EACH_RAD = 0.15, 0.03
+"""By how much a bone, standard deviations: for the window, and from frame to frame."""
+LIGHT, TINT, GRAIN = 0.35, 0.08, 0.03
+"""Logarithm of gamma and gain, of each channel, and noise, of the pixels."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of B windows of T frames."""
+
+    local: Tensor
+    """(B, T, J, 3, 3)."""
+    root_cam_m: Tensor
+    """(B, T, 3)."""
+    people: People
+    crop_K: Tensor
+    """(B, T, 3, 3) through the true lens."""
+    mask: Tensor
+    """(B, T, 32, 32) 0..1."""
+
+
+class Windows:
+    """Windows of the clips of a folder.
+
+    Args:
+        folder: of ``stock``. body, body_map: of the networks.
+    """
+
+    def __init__(self, folder: Path, body: AnnyBody, body_map: BodyMap) -> None:
+        self._clips = [Footage.load(path) for path in sorted(folder.glob("[0-9]*.npz"))]
+        if not self._clips:
+            raise ValueError(f"no clips in {folder}: make them with python -m model.train.refine.stock")
+        self._body, self.body_map = body, body_map
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def batch(self, count: int, frames: int, rng: torch.Generator) -> tuple[Start, Seen, Truth]:
+        """``count`` windows of ``frames`` from anywhere, made harder."""
+        chosen = [int(v) for v in torch.randint(len(self._clips), (count,), generator=rng)]
+        starts = [
+            int(torch.randint(max(len(self._clips[k].time_s) - frames, 0) + 1, (), generator=rng)) for k in chosen
+        ]
+        start, seen, truth = self.windows(chosen, starts, frames)
+        return self._astray(start, rng), _relit(seen, rng), truth
+
+    def held(self, frames: int, stride: int) -> list[tuple[list[int], list[int]]]:
+        """Which windows to validate by: every clip, one window for each ``stride`` frames, batches of one length."""
+        rows = [
+            (k, first)
+            for k, clip in enumerate(self._clips)
+            for first in range(0, len(clip.time_s) - frames + 1, stride)
+        ]
+        return [([k for k, _ in part], [first for _, first in part]) for part in _chunks(rows, 2)]
+
+    def windows(self, clips: list[int], firsts: list[int], frames: int) -> tuple[Start, Seen, Truth]:
+        """Windows as they are."""
+
+        def part(name: str) -> Tensor:
+            return torch.from_numpy(
+                np.stack([getattr(self._clips[k], name)[f : f + frames] for k, f in zip(clips, firsts, strict=True)])
+            )
+
+        def people(name: str) -> People:
+            rests = [self._body.rest(torch.from_numpy(getattr(self._clips[k], name)).double()) for k in clips]
+            vertices, heads = (torch.stack([getattr(r, n).float() for r in rests]) for n in ("vertices_m", "heads_m"))
+            return People.at_rest(vertices, heads, self.body_map)
+
+        crop_K = part("crop_K")
+        ratio = torch.tensor([float(self._clips[k].true_focal) for k in clips])[:, None]
+        true_K = crop_K.clone()
+        for axis in (0, 1):
+            true_K[:, :, axis, axis] *= ratio
+        start = Start(part("local"), part("root_cam_m"), people("shape"), part("sigma_m"))
+        seen = Seen(
+            part("rgb"), crop_K, part("landmarks"), part("confidence"), part("present"),
+            part("time_s") - part("time_s")[:, :1],
+        )  # fmt: skip
+        truth = Truth(
+            part("true_local"), part("true_root_cam_m"), people("true_shape"), true_K, part("mask").float() / 255
+        )
+        return start, seen, truth
+
+    def _astray(self, start: Start, rng: torch.Generator) -> Start:
+        """Some estimates turned away from where the landmarks have put them, so that evidence is worth following."""
+        windows, frames = start.local.shape[:2]
+        bones = self.body_map.bones
+        much = torch.rand(windows, generator=rng) * (torch.rand(windows, generator=rng) < ASTRAY)
+        lasting = TURN_RAD * torch.randn(windows, 1, len(bones), 3, generator=rng)
+        fleeting = TURN_EACH_RAD * torch.randn(windows, frames, len(bones), 3, generator=rng)
+        turn = matrix_from_rotvec(much[:, None, None, None] * (lasting + fleeting))
+        local = start.local.index_copy(2, bones, start.local[:, :, bones] @ turn)
+        return Start(local, start.root_cam_m, start.people, start.sigma_m)
+
+
+def _relit(seen: Seen, rng: torch.Generator) -> Seen:
+    """Other light, colours and noise."""
+    windows = len(seen.rgb)
+
+    def spread(sigma: float, channels: int) -> Tensor:
+        return torch.exp(sigma * torch.randn(windows, 1, channels, 1, 1, generator=rng))
+
+    rgb = (seen.rgb.float() / 255.0).clamp(1e-3) ** spread(LIGHT, 1) * spread(LIGHT / 2, 1) * spread(TINT, 3)
+    rgb = rgb + GRAIN * torch.rand(windows, 1, 1, 1, 1, generator=rng) * torch.randn(rgb.shape, generator=rng)
+    rgb = (255 * rgb.clamp(0, 1)).round().to(torch.uint8)
+    return Seen(rgb, seen.crop_K, seen.landmarks, seen.confidence, seen.present, seen.time_s)
+
+
+def masks(body_map: BodyMap, windows: int, frames: int, vertices: int, rng: torch.Generator) -> Tensor:
+    """(B, T, V_2) attention drawn at random, bone by bone, and lasting; some windows are attended to everywhere."""
+    bones = len(body_map.parents)
+    raw = torch.randn(windows, bones, max(frames // 4, 1), generator=rng)
+    raw = functional.interpolate(raw, frames, mode="linear", align_corners=False)
+    level = torch.randn(windows, 1, 1, generator=rng)
+    of_bone = torch.sigmoid(2 * raw + 2 * level).transpose(1, 2)  # (B, T, S)
+    everywhere = (torch.rand(windows, 1, 1, generator=rng) < 0.4).float()
+    of_bone = everywhere + (1 - everywhere) * of_bone
+    coarse = of_bone @ body_map.carried(1).T
+    out: Tensor = body_map.hierarchy.unpool(coarse[..., None], 2)[..., 0]
+    assert out.shape == (windows, frames, vertices)
+    return out.clamp(0, 1)
+
+
+def _chunks(rows: list[tuple[int, int]], size: int) -> list[list[tuple[int, int]]]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
