@@ -18,12 +18,14 @@ _SAMPLE = 500
 _BLOCK = 64
 
 
-def fewest_shapes(features: Tensor, basis: Tensor, tolerance_mm: float) -> tuple[Array, Array, Array] | None:
+def fewest_shapes(
+    features: Tensor, basis: Tensor, tolerance_mm: float, most: int | None = None
+) -> tuple[Array, Array, Array] | None:
     """The corrections ``features @ basis`` as few shapes.
 
     Args:
         features: (T, P) amounts. basis: (P, V, 3) metres.
-        tolerance_mm: largest error of any vertex in any frame.
+        tolerance_mm: largest error of any vertex in any frame. most: no more shapes than these, whatever the error.
 
     Returns:
         (K, V, 3) shapes in metres, (T, K) their amounts, and () the largest error in mm; None where the corrections
@@ -36,15 +38,16 @@ def fewest_shapes(features: Tensor, basis: Tensor, tolerance_mm: float) -> tuple
     modes = torch.linalg.svd(features.double() @ metric, full_matrices=False)[0]  # (T, r), strongest first
     sample = basis[:, :: max(1, basis.shape[1] // _SAMPLE)].flatten(1)
 
-    low, high = 0, modes.shape[1]
+    most = modes.shape[1] if most is None else min(most, modes.shape[1])
+    low, high = 0, most
     while low < high:
         middle = (low + high) // 2
         if _error_mm(features, modes[:, :middle], sample) <= 0.9 * tolerance_mm:
             high = middle
         else:
             low = middle + 1
-    while (error := _error_mm(features, modes[:, :low], flat)) > tolerance_mm and low < modes.shape[1]:
-        low += 1 + low // 8
+    while (error := _error_mm(features, modes[:, :low], flat)) > tolerance_mm and low < most:
+        low = min(low + 1 + low // 8, most)
     if not low:
         return None
     kept = modes[:, :low]

@@ -29,6 +29,7 @@ from .lens import LEAST_SIGMA, LensPrior, unknown_lens
 from .pose_space import PoseSpace
 from .prior import FILE as PRIOR_FILE
 from .prior import PosePrior
+from .refined import Refine
 from .settings import FitSettings
 from .shape_space import GIVEN_HEIGHT_SIGMA_M, HELD, ShapeSpace, expected_height
 from .sides import SideRepair, repair_sides
@@ -46,11 +47,13 @@ class Plan:
     fit: bool
     trained: InitialEstimate | None = None
     """To take in the place of the network that is shipped."""
+    refine: bool = False
+    """If there is something to refine with."""
 
     @classmethod
     def of(cls, quality: str) -> Plan:
-        """A draft is the network alone; otherwise the fit begins where the network ends."""
-        return cls(network=True, fit=quality != "draft")
+        """A draft is the network alone; otherwise the fit begins where the network ends, and is refined."""
+        return cls(network=True, fit=quality != "draft", refine=quality != "draft")
 
 
 def estimate(
@@ -61,13 +64,15 @@ def estimate(
     report: Callable[[str, int, int], None],
     device: torch.device | str = "cpu",
     plan: Plan | None = None,
+    refine: Refine | None = None,
 ) -> Take:
     """Fit the body to one person's landmarks.
 
     Args:
         landmarks: of T frames. body: the body model. info: of the clip. job: height, focal length and settings.
         report: (stage, done, total). device: unused: the matrices of the fit and the network are small.
-        plan: which parts take part; by default those of the job's quality.
+        plan: which parts take part; by default those of the job's quality. refine: what refines, if the plan asks for
+            it.
 
     Raises:
         PersonError: the person is in no frame of the range.
@@ -80,7 +85,11 @@ def estimate(
         )
     body = body.cpu()
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
-    found = solved(landmarks, space, info, job, plan or Plan.of(job.quality), report)
+    plan = plan or Plan.of(job.quality)
+    found = solved(landmarks, space, info, job, plan, report)
+    refined = None
+    if plan.refine and refine is not None:
+        refined = refine(space, found, lambda done, total: report("refine", done, total))
     sides, solution, landmarks = found.sides, found.solution, found.sides.landmarks
     width, height = landmarks.size_px
     meta = {
@@ -104,7 +113,9 @@ def estimate(
         **sides.meta(),
         "warnings": _warnings(landmarks, sides.exchanged, solution.filled.numpy()),
     }
-    return build_take(body, space, found.evidence, solution, landmarks, meta)
+    if refined is not None:
+        meta["refinement"] = refined.spent
+    return build_take(body, space, found.evidence, solution, landmarks, meta, refined)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from amr_blender.contract.take import JOINT12_NAMES, Take
 from model.body.anny import AnnyBody
@@ -19,6 +18,7 @@ from model.detect.landmarks import Landmarks
 from .confidence import confidence
 from .evidence import Evidence
 from .pose_space import PoseSpace
+from .refined import Refined, all_rotations
 from .solve import Solution
 from .world import Ground, camera_to_world
 
@@ -28,31 +28,36 @@ _BLOCK = 256
 
 
 def build_take(
-    body: AnnyBody, space: PoseSpace, evidence: Evidence, solution: Solution, landmarks: Landmarks, meta: dict[str, Any]
-) -> Take:
+    body: AnnyBody, space: PoseSpace, evidence: Evidence, solution: Solution, landmarks: Landmarks,
+    meta: dict[str, Any], refined: Refined | None = None,
+) -> Take:  # fmt: skip
     """Assemble the take.
 
     Args:
         body, space, evidence, solution: of the estimate, T frames each.
         landmarks: as they were detected.
-        meta: the take's ``meta``.
+        meta: the take's ``meta``. refined: what was refined of it.
     """
     rig, pose, present = build_rig(body, solution.rest), solution.pose, evidence.present
     first = int(torch.nonzero(present)[0, 0])
     ground = Ground(solution.footing.up, solution.footing.height_m)
     matrix = camera_to_world(ground, pose.position[first], -pose.orientation[first, :, 1])
     to_world = matrix[:3, :3]
-    orientation, fingers = to_world @ pose.orientation, relaxed_fingers(body)
-    rotations = np.concatenate(
-        [
-            rig.rotations(_with_hands(space.local_rotations(orientation[s], pose.angles[s]), fingers).numpy())
-            for s in _blocks(len(pose.angles))
-        ]
-    )
+    fingers, joints = relaxed_fingers(body), solution.points_m[:, JOINT12_LANDMARKS]
+    place = pose.position if refined is None else pose.position + refined.shift_m
+    rotations = []
+    for s in _blocks(len(pose.angles)):
+        local = all_rotations(space, pose.part(s), fingers)
+        if refined is not None:
+            local = refined.turned(local, s, space.skeleton.bones)
+            points = refined.landmarks(body, space.skeleton.regressor, solution.rest, local, place[s], s)
+            joints[s] = points[:, JOINT12_LANDMARKS]
+        local[:, 0] = to_world @ local[:, 0]
+        rotations.append(rig.rotations(local.numpy()))
     frames = len(landmarks.frames)
     filled = solution.filled.numpy()
-    joints = solution.points_m[:, JOINT12_LANDMARKS].numpy().astype(np.float32)
-    joints[~landmarks.present & ~filled] = np.nan
+    joints12 = joints.numpy().astype(np.float32)
+    joints12[~landmarks.present & ~filled] = np.nan
     certain = confidence(solution.sigma_m[:, JOINT12_LANDMARKS]).numpy()
     pixels = landmarks.px.astype(np.float32)
     pixels[~landmarks.present] = np.nan
@@ -66,23 +71,28 @@ def build_take(
         **rig_arrays(body, rig),
         shape_names=np.array(body.shape_names),
         shape_values=solution.shape.numpy().astype(np.float32),
-        rotations=_continuous_blocks(rotations).astype(np.float32),
-        translation_m=(pose.position @ to_world.T + matrix[:3, 3]).numpy().astype(np.float32),
+        rotations=_continuous_blocks(np.concatenate(rotations)).astype(np.float32),
+        translation_m=(place @ to_world.T + matrix[:3, 3]).numpy().astype(np.float32),
         K=np.array([[evidence.focal_px, 0, center[0]], [0, evidence.focal_px, center[1]], [0, 0, 1]], np.float64),
         camera_to_world=np.repeat(matrix.numpy()[None], frames, 0),
         landmarks_px=pixels,
         landmark_confidence=evidence.confidence.numpy().astype(np.float32),
-        joints12_cam_m=joints,
+        joints12_cam_m=joints12,
         joint_confidence=certain.astype(np.float32),
         contact_names=np.array(CONTACT_NAMES),
         contacts=solution.footing.contacts.numpy().astype(np.float32),
+        **({} if refined is None else _refinement(refined)),
     )
 
 
-def _with_hands(local: Tensor, fingers: tuple[list[int], Tensor]) -> Tensor:
-    bones, turns = fingers
-    local[:, bones] = turns
-    return local
+def _refinement(refined: Refined) -> dict[str, Any]:
+    """The take's arrays of it, by name."""
+    found: dict[str, Any] = {"attention": refined.attention, "uncertainty_mm": refined.uncertainty_mm}
+    if refined.basis is None:
+        return found
+    error_mm = np.array(refined.error_mm, np.float32)
+    shapes = {"refinement_basis": refined.basis, "refinement_weights": refined.weights}
+    return {**found, **shapes, "refinement_error_mm": error_mm}
 
 
 def _blocks(frames: int) -> list[slice]:

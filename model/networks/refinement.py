@@ -186,13 +186,13 @@ class HRN(nn.Module):
         )
 
     def forward(
-        self, look: Look, attention: Tensor, sigma_mm: Tensor, time_s: Tensor, threshold: float | None = None
+        self, look: Look, attention: Tensor, sigma_mm: Tensor, time_s: Tensor, threshold: float | Tensor | None = None
     ) -> HrnOutput:
         """Refine.
 
         Args:
             look: fresh evidence. attention: (B, T, V_2) A. sigma_mm: (B, T, V_2); no gradient goes to it.
-            time_s: (B, T). threshold: instead of the settings'; below 0 every vertex is active.
+            time_s: (B, T). threshold: instead of the settings', one or (B,); below 0 every vertex is active.
         """
         tree, sigma_mm = self.body.hierarchy, sigma_mm.detach()
         gates = self._levels(attention[..., None])
@@ -204,7 +204,10 @@ class HRN(nn.Module):
         look.bones(turn, shift)
 
         limits = self._limits(sigma_mm)
-        plan = _Plan(self.body, gates, self.settings.threshold if threshold is None else threshold)
+        least = self.settings.threshold if threshold is None else threshold
+        if isinstance(least, Tensor):
+            least = least.repeat_interleave(time_s.shape[1])[:, None]
+        plan = _Plan(self.body, gates, least)
         kernel = _kernel(time_s, self.settings.smooth_s)
         features = (self.body.carried(0) @ tokens).flatten(0, 2)
         offsets: list[Tensor] = []
@@ -295,7 +298,7 @@ class _Rows:
 class _Plan:
     """Who works and whose features are needed for it, from the finest level up."""
 
-    def __init__(self, body: BodyMap, gates: list[Tensor], threshold: float) -> None:
+    def __init__(self, body: BodyMap, gates: list[Tensor], threshold: float | Tensor) -> None:
         tree = body.hierarchy
         flat = [gate.detach().flatten(0, 1)[..., 0] for gate in gates]
         active = [

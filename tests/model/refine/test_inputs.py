@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import torch
 
-from model.networks.attention import DAN, DanSettings
+from model.networks.attention import DAN
 from model.networks.evidence_maps import RESIDUAL_SCALE, MeshDrawer
 from model.networks.looking import People
 from model.networks.refinement import HRN
 from model.refine.inputs import Prepared, Seen, Start, prepare
 
-from .conftest import Stage, scene
-
-SMALL = DanSettings(pixels=8, features=16, residual=1, detail=8, width=32, depth=1, heads=2, head=16)
+from .conftest import DAN_SMALL, Stage, scene
 
 
 def prepared(stage: Stage, start: Start, seen: Seen) -> Prepared:
@@ -58,7 +56,7 @@ def test_a_frame_without_the_person_shows_nothing(stage: Stage) -> None:
     for values in (given.rgb, given.signs, given.mesh, given.visible):
         assert values[0, 1].float().abs().max() == 0
         assert values[0, 0].float().abs().max() > 0
-    output = DAN(stage.map, SMALL)(given)
+    output = DAN(stage.map, DAN_SMALL)(given)
     attention = ready.attention(output)
     assert attention[0, 1].max() == 0 and torch.equal(attention[0, 0], output.attention[0, 0])
 

@@ -1,0 +1,111 @@
+"""A clip as the refinement reads it: crops, landmarks in them, and windows of the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.body.hands import relaxed_fingers
+from model.body.raster import project
+from model.body.skinning import skin
+from model.estimate.confidence import ERROR_PER_SIGMA
+from model.estimate.evidence import STATURE_M
+from model.estimate.pose_space import PoseSpace
+from model.estimate.refined import all_rotations
+from model.networks.body_map import LANDMARKS, BodyMap
+from model.networks.looking import People
+
+from .budget import complexity
+from .crops import crop_cameras
+from .inputs import LEAST_DEPTH_M, Seen, Start
+
+if TYPE_CHECKING:
+    from model.estimate import Solved
+
+_COARSE = 4
+"""Every so-manieth vertex is enough to find where a body is."""
+_BLOCK = 256
+
+
+class Clip:
+    """T frames of one person as they were estimated and seen.
+
+    Attributes:
+        present: (T,) bool. time_s: (T,) from the first frame on. crop_K: (T, 3, 3). picture_K: (3, 3).
+    """
+
+    def __init__(self, space: PoseSpace, found: Solved) -> None:
+        self._space, self._pose, self.rest = space, found.solution.pose, found.solution.rest
+        self._fingers = relaxed_fingers(space.body)
+        evidence = found.evidence
+        self.present, self.time_s = evidence.present, (evidence.time_s - evidence.time_s[0]).float()
+        focal, (x, y) = evidence.focal_px, evidence.center_px.tolist()
+        self.picture_K: NDArray[np.float64] = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1.0]])
+        self.crop_K = crop_cameras(
+            self._points_px(), evidence.px, self.present, evidence.time_s, torch.from_numpy(self.picture_K)
+        )
+        rays = torch.cat([evidence.rays, torch.ones_like(evidence.rays[..., :1])], -1).float()
+        self._landmarks, _ = project(rays, self.crop_K)
+        self._confidence = evidence.confidence.float()
+        if found.learned is not None:
+            self._sigma_m = found.learned.landmark_sigma_m.float()
+        else:
+            self._sigma_m = (ERROR_PER_SIGMA * found.solution.sigma_m[:, :LANDMARKS]).float()
+        self._places_m = evidence.rays.float() * self._pose.position[:, None, 2:].float()
+        self._places_m *= STATURE_M / float(self.rest.height_m)
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def complexity(self, frames: slice) -> float:
+        """0..1 of a stretch."""
+        given = (self._places_m, self._confidence, self._sigma_m, self.present, self.time_s)
+        return complexity(*(values[frames] for values in given))
+
+    def windows(
+        self, parts: Sequence[slice], rgb: NDArray[np.uint8], body: BodyMap, device: torch.device
+    ) -> tuple[Start, Seen]:
+        """Windows of equal length, with (B, T, 128, 128, 3) ``rgb``, as the networks want them."""
+
+        def stacked(values: Tensor) -> Tensor:
+            return torch.stack([values[part] for part in parts]).to(device)
+
+        local = torch.stack([all_rotations(self._space, self._pose.part(part), self._fingers) for part in parts])
+        vertices, heads = (
+            values.float().to(device).expand(len(parts), -1, -1) for values in (self.rest.vertices_m, self.rest.heads_m)
+        )
+        people = People.at_rest(vertices, heads, body)
+        start = Start(
+            local=local.float().to(device),
+            root_cam_m=stacked(self._pose.position).float(),
+            people=people,
+            sigma_m=stacked(self._sigma_m),
+        )
+        seen = Seen(
+            rgb=torch.from_numpy(rgb).to(device).permute(0, 1, 4, 2, 3),
+            crop_K=stacked(self.crop_K),
+            landmarks=stacked(self._landmarks),
+            confidence=stacked(self._confidence),
+            present=stacked(self.present),
+            time_s=stacked(self.time_s),
+        )
+        return start, seen
+
+    def _points_px(self) -> Tensor:
+        """(T, N, 2) of the estimated body in the picture."""
+        body, rest, K = self._space.body, self.rest, torch.from_numpy(self.picture_K).float()
+        vertices, weights = rest.vertices_m.float()[::_COARSE], body.skin_weights_dense[::_COARSE]
+        found = []
+        for first in range(0, len(self._pose.position), _BLOCK):
+            pose = self._pose.part(slice(first, first + _BLOCK))
+            local = all_rotations(self._space, pose, self._fingers).float()
+            rotations, heads = body.kinematics(local, rest.heads_m.float(), pose.position.float())
+            points = skin(vertices, rest.heads_m.float(), weights, rotations, heads)
+            points = torch.cat([points[..., :2], points[..., 2:].clamp(min=LEAST_DEPTH_M)], -1)
+            found.append(project(points, K)[0])
+        return torch.cat(found)

@@ -1,0 +1,180 @@
+"""DAN and HRN over a whole clip, in overlapping windows; the pictures are asked for one by one, as they are needed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amr_blender.contract.errors import RuntimeSetupError
+from model.body.skinning import Kinematics
+from model.estimate.learned import faded_windows
+from model.estimate.refined import Refined
+from model.networks.attention import DAN, DanSettings
+from model.networks.body_map import BodyMap
+from model.networks.evidence_maps import MeshDrawer
+from model.networks.refinement import HRN, HrnSettings
+from model.networks.weights import read_weights
+
+from .budget import Budget
+from .clip import Clip
+from .collector import Collector, Said, Spent
+from .inputs import prepare
+
+ATTENTION_FILE, REFINEMENT_FILE = "amr_attention.safetensors", "amr_refinement.safetensors"
+WINDOW, OVERLAP = 16, 4
+"""Frames; the window is what the networks were trained on."""
+_AT_ONCE = 8
+"""Windows that a graphics card works on together; a processor gains nothing from it."""
+Pictures = Iterator[NDArray[np.uint8]]
+"""(128, 128, 3) crops of all frames in order."""
+_Net = TypeVar("_Net", DAN, HRN)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From DAN's sigma to an expected error: ``scale * sigma ** power``, in mm; found on held-out clips."""
+
+    scale: float = 1.0
+    power: float = 1.0
+
+    def __call__(self, sigma_mm: Tensor) -> Tensor:
+        return self.scale * sigma_mm**self.power
+
+
+class Refiner:
+    """The trained networks beside the body.
+
+    Args:
+        dan, hrn: the networks, of the same body map. kinematics: of the body's tree. calibration: of the uncertainty.
+        uniform: A = 1 everywhere, as a control: what attention saves and costs.
+    """
+
+    def __init__(
+        self,
+        dan: DAN,
+        hrn: HRN,
+        kinematics: Kinematics,
+        calibration: Calibration | None = None,
+        device: torch.device | str = "cpu",
+        uniform: bool = False,
+    ) -> None:
+        self._device = torch.device(device)
+        self._dan, self._hrn = dan.to(self._device).eval(), hrn.to(self._device).eval()
+        self._body, self._kinematics = self._dan.body, copy.deepcopy(kinematics).to(self._device)
+        self._drawer = MeshDrawer(self._body).to(self._device)
+        self._calibration, self._uniform = calibration or Calibration(), uniform
+        self._at_once = 1 if self._device.type == "cpu" else _AT_ONCE
+
+    @staticmethod
+    def available(folder: Path) -> bool:
+        """Whether the weights of both networks are in ``folder``."""
+        return all((folder / name).is_file() for name in (ATTENTION_FILE, REFINEMENT_FILE))
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        body: BodyMap,
+        kinematics: Kinematics,
+        device: torch.device | str = "cpu",
+        uniform: bool = False,
+    ) -> Refiner:
+        """Read the weights in ``folder``.
+
+        Raises:
+            RuntimeSetupError: a file is missing, damaged, or about another body.
+        """
+        dan, about = _network(folder / ATTENTION_FILE, lambda s: DAN(body, DanSettings(**s)))
+        hrn, _ = _network(folder / REFINEMENT_FILE, lambda s: HRN(body, HrnSettings(**_tuples(s))))
+        try:
+            calibration = Calibration(float(about["sigma_scale"]), float(about["sigma_power"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unusable(ATTENTION_FILE, error) from error
+        return cls(dan, hrn, kinematics, calibration, device, uniform)
+
+    def __call__(self, clip: Clip, pictures: Pictures, budget: Budget, tell: Callable[[int, int], None]) -> Refined:
+        """Refine a clip; ``tell`` receives (done, total) frames."""
+        return Collector(clip, self._body.hierarchy).collect(self._said(clip, pictures, budget), tell)
+
+    def _said(self, clip: Clip, pictures: Pictures, budget: Budget) -> Iterator[tuple[slice, Tensor, Said]]:
+        """Window by window: its frames, their weights, and what is said of them."""
+        waiting: list[tuple[slice, Tensor, NDArray[np.uint8]]] = []
+        shown: list[NDArray[np.uint8]] = []
+        first = 0
+        windows = list(faded_windows(len(clip), WINDOW, OVERLAP))
+        for number, (part, weight) in enumerate(windows):
+            del shown[: part.start - first]
+            first = part.start
+            while first + len(shown) < part.stop:
+                shown.append(next(pictures))
+            waiting.append((part, weight, np.stack(shown[: part.stop - part.start])))
+            if len(waiting) == self._at_once or number + 1 == len(windows):
+                parts, weights, rgb = (list(column) for column in zip(*waiting, strict=True))
+                yield from zip(parts, weights, self.windows(clip, parts, np.stack(rgb), budget), strict=True)
+                waiting = []
+
+    @torch.no_grad()
+    def windows(self, clip: Clip, parts: list[slice], rgb: NDArray[np.uint8], budget: Budget) -> list[Said]:
+        """Refine windows of equal length with (B, T, 128, 128, 3) crops."""
+        start, seen = clip.windows(parts, rgb, self._body, self._device)
+        ready = prepare(self._body, self._kinematics, self._drawer, start, seen)
+        output = self._dan(ready.given)
+        attention, complexity = ready.attention(output), [clip.complexity(part) for part in parts]
+        if self._uniform:
+            attention = seen.present[..., None].expand_as(attention).to(attention)
+            thresholds = [-1.0] * len(parts)
+        else:
+            own = self._hrn.settings.threshold
+            thresholds = [budget.threshold(a, c, own) for a, c in zip(attention, complexity, strict=True)]
+        limits = attention.new_tensor(thresholds)
+        refined = self._hrn(ready.look(output), attention, output.sigma_mm, seen.time_s, limits)
+        values = {
+            "turn": refined.turn,
+            "shift_m": refined.shift_m,
+            "offsets_m": refined.offsets_m[-1],
+            "attention": attention,
+            "log_mm": self._calibration(output.sigma_mm).log(),
+            "active": (attention > limits[:, None, None]).float().mean(-1),
+        }
+        values = {name: value.cpu() for name, value in values.items()}
+        share = 1.0 / len(parts)
+        return [
+            Said(
+                {name: value[k] for name, value in values.items()},
+                Spent(
+                    complexity[k],
+                    thresholds[k],
+                    parts[k].stop - parts[k].start,
+                    [share * n for n in refined.active],
+                    [share * n for n in refined.rows],
+                ),
+            )
+            for k in range(len(parts))
+        ]
+
+
+def _network(path: Path, make: Callable[[dict[str, Any]], _Net]) -> tuple[_Net, dict[str, Any]]:
+    state, about = read_weights(path)
+    try:
+        net = make(about["settings"])
+        net.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _unusable(path.name, error) from error
+    return net, about
+
+
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def _unusable(name: str, error: Exception) -> RuntimeSetupError:
+    return RuntimeSetupError("weights-mismatched", f"{name} can't be used ({error}).", "Install the add-on again.")

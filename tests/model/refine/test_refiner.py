@@ -1,0 +1,153 @@
+"""A clip through both networks: without seams, without jumps at gaps, and still where the networks are still."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from amr_blender.contract.errors import RuntimeSetupError, VideoError
+from model.estimate.refined import Refined
+from model.networks.weights import save_weights
+from model.refine.budget import Budget
+from model.refine.clip import Clip
+from model.refine.refiner import ATTENTION_FILE, OVERLAP, REFINEMENT_FILE, WINDOW, Refiner
+from model.refine.stage import Refinement
+
+from .conftest import Shown, Stage, maker, networks
+
+
+def refined(
+    stage: Stage, shown: Shown, assets: Path, lively: float = 200.0, quality: str = "best", uniform: bool = False
+) -> Refined:
+    told: list[tuple[int, int]] = []
+    refinement = Refinement(assets, shown.frames, quality, refiner=maker(stage, lively, uniform))
+    found = refinement(shown.space, shown.found, lambda *step: told.append(step))
+    frames = len(shown.landmarks.frames)
+    assert told[0] == (0, frames) and told[-1] == (frames, frames) and told == sorted(told)
+    return found
+
+
+@pytest.mark.parametrize("frames", [1, 5, WINDOW, WINDOW + 1, 45])
+def test_any_length_is_refined(stage: Stage, walk: Shown, assets: Path, frames: int) -> None:
+    found = refined(stage, walk.part(frames), assets)
+    vertices, bones = stage.map.hierarchy.sizes[-1], len(stage.map.bones)
+    assert found.turn.shape == (frames, bones, 3) and found.shift_m.shape == (frames, 3)
+    assert found.turn.abs().max() > 0.01
+    for maps in (found.attention, found.uncertainty_mm):
+        assert maps.shape == (frames, vertices) and maps.dtype == np.float16 and np.isfinite(maps).all()
+    assert 0 < found.attention.min() < found.attention.max() < 1
+    assert found.basis is not None and found.weights is not None
+    assert found.weights.shape == (frames, len(found.basis))
+    json.dumps(found.spent)
+    assert len(found.spent["active_share"]) == frames
+
+
+def test_networks_that_move_nothing_change_nothing(stage: Stage, walk: Shown, assets: Path) -> None:
+    found = refined(stage, walk, assets, lively=0.0)
+    assert found.turn.abs().max() == 0 and found.shift_m.abs().max() == 0
+    assert found.basis is None and found.weights is None and found.error_mm == 0
+
+
+def test_there_are_no_seams_where_windows_meet(stage: Stage, walk: Shown, assets: Path) -> None:
+    """Windows of the same frames say different things; the clip goes from one to the other."""
+    found = refined(stage, walk, assets)
+    clip = Clip(walk.space, walk.found)
+    refiner = maker(stage)(stage.map)
+    pictures = np.zeros((1, WINDOW, 128, 128, 3), np.uint8)
+    first, second = (
+        refiner.windows(clip, [part], pictures, Budget.of("best"))[0].values["turn"]
+        for part in (slice(0, WINDOW), slice(WINDOW - OVERLAP, 2 * WINDOW - OVERLAP))
+    )
+    apart = (first[-OVERLAP:] - second[:OVERLAP]).abs().max()
+    steps = found.turn.diff(dim=0).abs().amax((1, 2))
+    assert steps.max() < 4 * steps.median()
+    assert apart > 0
+
+
+def test_a_gap_is_crossed_evenly(stage: Stage, walk: Shown, assets: Path) -> None:
+    shown = walk.part(30, absent=slice(10, 14))
+    found = refined(stage, shown, assets)
+    steps = found.turn[9:15].diff(dim=0)
+    assert torch.allclose(steps, steps.mean(0).expand_as(steps), atol=1e-6)
+    assert found.weights is not None and found.attention[10:14].max() == 0
+    steps = np.diff(found.weights[9:15], axis=0)
+    np.testing.assert_allclose(steps, np.broadcast_to(steps.mean(0), steps.shape), atol=1e-5)
+
+
+def test_windows_together_are_as_one_by_one(stage: Stage, walk: Shown) -> None:
+    clip, refiner = Clip(walk.space, walk.found), maker(stage)(stage.map)
+    rgb = np.random.default_rng(0).integers(0, 256, (2, WINDOW, 128, 128, 3), dtype=np.uint8)
+    parts, budget = [slice(0, WINDOW), slice(12, 12 + WINDOW)], Budget.of("standard")
+    together = refiner.windows(clip, parts, rgb, budget)
+    for k, part in enumerate(parts):
+        (alone,) = refiner.windows(clip, [part], rgb[k : k + 1], budget)
+        assert alone.spent.threshold == pytest.approx(together[k].spent.threshold, abs=1e-5)
+        for name, values in alone.values.items():
+            assert torch.allclose(values, together[k].values[name], atol=2e-4), name
+
+
+def test_quality_sets_the_ceiling_and_uniform_attention_works_everywhere(
+    stage: Stage, walk: Shown, assets: Path
+) -> None:
+    shown = walk.part(20)
+    spent = {quality: refined(stage, shown, assets, quality=quality).spent for quality in ("standard", "best")}
+    uniform = refined(stage, shown, assets, uniform=True)
+    worked = [s["vertices_worked_on"][-1] for s in (spent["standard"], spent["best"], uniform.spent)]
+    assert 0 < worked[0] < worked[1] <= worked[2]
+    assert uniform.spent["vertices_worked_on"] == uniform.spent["vertices_in_all"]
+    assert uniform.attention.min() == 1
+    assert np.mean(spent["standard"]["active_share"]) < 0.36
+
+
+def test_pictures_are_asked_for_as_they_are_needed(stage: Stage, walk: Shown) -> None:
+    """And no more of them are held than a window has."""
+    asked: list[int] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for number in range(45):
+            asked.append(number)
+            yield np.zeros((128, 128, 3), np.uint8)
+
+    steps: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        steps.append((done, len(asked)))
+
+    maker(stage)(stage.map)(Clip(walk.space, walk.found), pictures(), Budget.of("standard"), tell)
+    assert all(done == given for done, given in steps)
+
+
+def test_footage_that_ends_early_is_told(stage: Stage, walk: Shown, assets: Path) -> None:
+    refinement = Refinement(assets, lambda: iter(list(walk.frames())[:20]), "best", refiner=maker(stage))
+    with pytest.raises(VideoError, match="no frame 20"):
+        refinement(walk.space, walk.found, lambda *_: None)
+
+
+def saved(stage: Stage, folder: Path, **about: object) -> Path:
+    dan, hrn = networks(stage.map)
+    told = {"settings": dan.settings.to_dict(), "sigma_scale": 2.0, "sigma_power": 1.0, **about}
+    save_weights(folder / ATTENTION_FILE, dan, told)
+    save_weights(folder / REFINEMENT_FILE, hrn, {"settings": hrn.settings.to_dict()})
+    return folder
+
+
+def test_saved_networks_say_what_they_said(stage: Stage, walk: Shown, tmp_path: Path) -> None:
+    assert not Refiner.available(tmp_path)
+    loaded = Refiner.load(saved(stage, tmp_path), stage.map, stage.body.kinematics)
+    assert Refiner.available(tmp_path)
+    rgb = np.zeros((1, 4, 128, 128, 3), np.uint8)
+    clip, budget = Clip(walk.space, walk.found), Budget.of("best")
+    own, again = (r.windows(clip, [slice(0, 4)], rgb, budget)[0] for r in (maker(stage)(stage.map), loaded))
+    assert torch.allclose(own.values["log_mm"], again.values["log_mm"], atol=0.02)
+    assert torch.allclose(own.values["turn"], again.values["turn"], atol=0.02)
+
+
+@pytest.mark.parametrize("about", [{"sigma_scale": "much"}, {"settings": {}}, {"settings": {"width": 0.5}}])
+def test_weights_that_do_not_fit_are_refused(stage: Stage, tmp_path: Path, about: dict[str, object]) -> None:
+    with pytest.raises(RuntimeSetupError, match=ATTENTION_FILE):
+        Refiner.load(saved(stage, tmp_path, **about), stage.map, stage.body.kinematics)
