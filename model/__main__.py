@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("suites", nargs="*", metavar="SUITE", help="balance, synthetic, demo; or NAME=FOLDER")
     command.add_argument("--out", type=Path, metavar="FOLDER", help="where report.html and report.json go")
     command.add_argument("--quick", action="store_true", help="at most a dozen clips of each suite")
-    command.add_argument("--methods", nargs="+", metavar="NAME", help="default: truth frozen blazepose initial")
+    command.add_argument("--methods", nargs="+", metavar="NAME", help="default: truth frozen blazepose initial amr")
     command.add_argument("--cache", type=Path, metavar="FOLDER", help="keep results here; default: build/evaluate")
     command.add_argument("--assets", type=Path, metavar="FOLDER", help="the converted networks and the body")
     command.add_argument(

@@ -16,7 +16,7 @@ from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
 from model.cache import Cache, Warn, fingerprint, key
 from model.memory import steady_heap
-from model.paths import assets_folder
+from model.paths import WEIGHTS, assets_folder
 from model.progress import REUSED, Report
 from model.video import Video
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from model.body.smpl_family import SmplBody
     from model.detect import CameraMotion, Landmarks, Networks, Person
+    from model.refine.stage import Refinement
 
 _DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
 """What people and landmarks depend on: a change of the fit alone reuses them."""
@@ -142,16 +143,27 @@ class _Work:
         self._networks = None  # their memory is needed for the fit
         self._report("fit", 0, len(landmarks.frames))
         body = AnnyBody.load(self._assets, device)
-        take = estimate(landmarks, body, self._video.info, self._job, self._report, device)
+        refine = self._refinement(device)
+        take = estimate(landmarks, body, self._video.info, self._job, self._report, device, refine=refine)
         if own_body is not None:
             from model.body.transfer import transfer
 
             take = transfer(take, body, own_body)
-        self._report("fit", take.frame_count, take.frame_count)
         take.meta["person"] = {"index": person.index, "count": len(people)}
         self._tell_camera_motion(take)
         self._warn_of_short_clip(take)
         return take
+
+    def _refinement(self, device: torch.device) -> Refinement | None:
+        """What refines the estimate: nothing in a draft, and nothing without weights."""
+        from model.refine.refiner import Refiner
+        from model.refine.stage import Refinement
+
+        if self._job.quality == "draft" or not Refiner.available(WEIGHTS):
+            return None
+        return Refinement(
+            self._assets, lambda: self._video.frames(*self._range), self._job.quality, device, weights=WEIGHTS
+        )
 
     def _own_body(self) -> SmplBody | None:
         """The user's body of the SMPL family, None for Anny."""

@@ -12,7 +12,7 @@ Report = Callable[[str, int, int], None]
 REUSED = "reused"
 """Stage of a job whose result was in the cache."""
 
-STAGE_SHARES = {"read": 0.01, "detect": 0.22, "landmarks": 0.53, "fit": 0.23, "write": 0.01}
+STAGE_SHARES = {"read": 0.01, "detect": 0.16, "landmarks": 0.37, "fit": 0.16, "refine": 0.29, "write": 0.01}
 """Share of the whole time, measured over 100 frames of 1080p on two cores; in the order of the pipeline."""
 
 _ETA_FROM_S, _ETA_FROM_FRACTION = 2.0, 0.03

@@ -10,6 +10,7 @@ STAGES = {
     "detect": "Finding people",
     "landmarks": "Following the person",
     "fit": "Fitting the body",
+    "refine": "Refining the body",
     "write": "Writing the take",
     "reused": "Reusing the earlier result",
 }

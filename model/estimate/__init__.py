@@ -87,6 +87,7 @@ def estimate(
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
     plan = plan or Plan.of(job.quality)
     found = solved(landmarks, space, info, job, plan, report)
+    report("fit", len(landmarks.frames), len(landmarks.frames))
     refined = None
     if plan.refine and refine is not None:
         refined = refine(space, found, lambda done, total: report("refine", done, total))

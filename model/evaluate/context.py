@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from amr_blender.contract import take as takes
 from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
+from model.body import AnnyBody
 from model.cache import Cache, fingerprint, key
 from model.detect import Landmarks, Networks, Person, find_people, track_landmarks
 from model.device import choose_device
+from model.estimate import Plan, estimate
 from model.paths import assets_folder
 from model.pipeline import reconstruct
 from model.progress import Report
@@ -36,6 +39,7 @@ class Context:
     def __init__(self, cache: Path, assets: str = "", device: str = "auto", report: Report = lambda *_: None) -> None:
         self.cache, self.assets, self.device, self._report = cache, assets, device, report
         self._take = lru_cache(maxsize=2)(self._take_of)
+        self._initial = lru_cache(maxsize=2)(self._initial_of)
 
     @cached_property
     def engine(self) -> str:
@@ -56,6 +60,28 @@ class Context:
             reconstruct(self.job(video, out, quality, focal_px), self._report)
             return takes.load(out)
 
+    def initial(self, clip: Clip, quality: str = "standard", focal_px: float | None = None) -> Take:
+        """The same before it is refined.
+
+        Raises:
+            AmrError: as :func:`model.pipeline.reconstruct`.
+        """
+        return self._initial(clip.video, quality, focal_px)
+
+    def _initial_of(self, video: Path, quality: str, focal_px: float | None) -> Take:
+        info, cache = Video(video).info, Cache(str(self.cache), lambda *_: None)
+        name = key("initial", info.sha256, quality, focal_px, self.engine)
+        kept = cache.take(name)
+        if kept is not None:
+            return kept
+        landmarks, body = self._landmarks(video, quality), AnnyBody.load(assets_folder(self.assets))
+        job, plan = self.job(video, Path("initial"), quality, focal_px), replace(Plan.of(quality), refine=False)
+        take = estimate(landmarks, body, info, job, self._report, plan=plan)
+        with tempfile.TemporaryDirectory() as folder:
+            takes.save(take, Path(folder) / "take.npz")
+            cache.keep_take(name, Path(folder) / "take.npz")
+            return takes.load(Path(folder) / "take.npz")
+
     def job(self, video: Path, out: Path, quality: str = "standard", focal_px: float | None = None) -> Job:
         """What the pipeline is asked to do."""
         return Job(
@@ -74,8 +100,11 @@ class Context:
         Raises:
             AmrError: the footage can't be used, or nobody is in it.
         """
-        job = self.job(clip.video, Path(), quality)
-        video, assets = Video(clip.video), assets_folder(self.assets)
+        return self._landmarks(clip.video, quality)
+
+    def _landmarks(self, path: Path, quality: str) -> Landmarks:
+        job = self.job(path, Path(), quality)
+        video, assets = Video(path), assets_folder(self.assets)
         whole = (0, None)
         facts = [video.info.sha256, whole, job.image_fps, job.range_fps, fingerprint(assets, _DETECTION)]
         cache = Cache(job.cache, lambda *_: None)

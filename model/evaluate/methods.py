@@ -13,11 +13,13 @@ from amr_blender.contract.errors import PersonError, SettingsError
 from amr_blender.contract.job import default_focal_px
 from amr_blender.contract.spaces import intrinsics
 from model.estimate.take_builder import JOINT12_LANDMARKS
+from model.paths import WEIGHTS
+from model.refine.refiner import Refiner
 
 from .bodies import motion_of_take
 from .context import Context, Run
 from .motion import Array, Motion, nothing
-from .parts import part
+from .parts import amr, part, refined
 from .suites import Clip
 
 
@@ -53,7 +55,7 @@ def _truth(clip: Clip, truth: Motion, context: Context) -> Motion:
 
 def _initial(quality: str) -> Run:
     def run(clip: Clip, truth: Motion, context: Context) -> Motion:
-        return motion_of_take(context.take(clip, quality), truth.frame_count)
+        return motion_of_take(context.initial(clip, quality), truth.frame_count)
 
     return run
 
@@ -61,11 +63,11 @@ def _initial(quality: str) -> Run:
 def _with_true_lens(clip: Clip, truth: Motion, context: Context) -> Motion:
     if truth.K is None:
         raise PersonError("lens-unknown", f"The true lens of {clip.name} is not known.", "Leave this method out.")
-    return motion_of_take(context.take(clip, focal_px=float(truth.K[0, 0])), truth.frame_count)
+    return motion_of_take(context.initial(clip, focal_px=float(truth.K[0, 0])), truth.frame_count)
 
 
 def _frozen(clip: Clip, truth: Motion, context: Context) -> Motion:
-    return frozen(motion_of_take(context.take(clip), truth.frame_count))
+    return frozen(motion_of_take(context.initial(clip), truth.frame_count))
 
 
 def frozen(motion: Motion) -> Motion:
@@ -132,7 +134,22 @@ METHODS: dict[str, Method] = {
             "frozen", "control: the mean pose of 'initial', standing still at its mean place", _frozen, control=True
         ),
         Method("blazepose", "the detector's own 3D landmarks, put where they project best, frame by frame", _blazepose),
-        Method("initial", "the estimate, as the add-on gives it in standard quality", _initial("standard")),
+        Method("initial", "the estimate of standard quality, before it is refined", _initial("standard")),
+        Method(
+            "amr",
+            "the whole, as the add-on gives it in standard quality",
+            amr("standard"),
+            usual=Refiner.available(WEIGHTS),
+        ),
+        Method("amr-best", "the whole in best quality", amr("best"), usual=False),
+        Method("amr-uniform", "the refinement with the same attention everywhere", refined(uniform=True), usual=False),
+        Method(
+            "amr-untrained",
+            "control: the refinement before its training",
+            refined(untrained=True),
+            control=True,
+            usual=False,
+        ),
         Method("fit", "the estimate's fit alone, without the network", part(network=False, fit=True), usual=False),
         Method("network", "the initial network alone, as in draft quality", part(network=True, fit=False), usual=False),
         Method("network+fit", "the fit that begins with the network", part(network=True, fit=True), usual=False),

@@ -17,13 +17,17 @@ from amr_blender.contract.job import Job
 from amr_blender.contract.messages import Done, Message
 from amr_blender.contract.take import Take, load
 from buildtools.layout import DEMO_CLIP
+from model.paths import WEIGHTS
 from model.pipeline import list_people, reconstruct
 from model.progress import STAGE_SHARES
+from model.refine.refiner import Refiner
 from model.video import Video
 from tests.model.clips import grey_frames, write_clip
 from tests.worker.layouts import checkout, installed_zip, run_worker
 
 pytestmark = pytest.mark.usefixtures("assets")
+STAGES = [name for name in STAGE_SHARES if name != "refine" or Refiner.available(WEIGHTS)]
+"""Of a job from its beginning; without trained weights nothing is refined."""
 
 
 class Listener:
@@ -84,8 +88,8 @@ def test_a_take_of_the_demo_clip(demo: tuple[Take, Listener, Job]) -> None:
 
 def test_stages_report_in_order_and_to_their_end(demo: tuple[Take, Listener, Job]) -> None:
     _, listener, _ = demo
-    assert listener.stages == list(STAGE_SHARES)
-    for stage in STAGE_SHARES:
+    assert listener.stages == STAGES
+    for stage in STAGES:
         counts = [(done, total) for name, done, total in listener.reports if name == stage]
         parts = [done / total for done, total in counts]
         assert parts[0] == 0
@@ -106,7 +110,7 @@ def test_a_second_run_reuses_the_take(demo: tuple[Take, Listener, Job], tmp_path
 def test_another_height_reuses_people_and_landmarks(demo: tuple[Take, Listener, Job], tmp_path: Path) -> None:
     first, _, job = demo
     take, listener = run(replace(job, out=str(tmp_path / "taller.npz"), actor_height_m=1.95))
-    assert listener.stages == ["read", "fit", "write"]
+    assert listener.stages == [s for s in STAGES if s not in ("detect", "landmarks")]
     assert take.meta["actor_height_m"] == pytest.approx(1.95, abs=0.02)
     np.testing.assert_array_equal(take.landmarks_px, first.landmarks_px)
     assert take.meta["person"] == first.meta["person"]
@@ -121,7 +125,7 @@ def test_the_users_own_body(demo: tuple[Take, Listener, Job], tmp_path: Path) ->
     anny, _, job = demo
     job = replace(job, out=str(tmp_path / "smplx.npz"), body_file=str(tiny_smpl.write_smplx(tmp_path)))
     take, listener = run(job)
-    assert listener.stages == ["read", "fit", "write"]
+    assert listener.stages == [s for s in STAGES if s not in ("detect", "landmarks")]
     assert take.meta["body"]["name"] == "SMPL-X"
     assert len(take.bone_names) == 56
     assert str(tmp_path) not in str(take.meta)
@@ -163,7 +167,7 @@ def test_a_damaged_cache_is_replaced(demo: tuple[Take, Listener, Job], tmp_path:
     for path in (tmp_path / "cache").rglob("*.npz"):
         path.write_bytes(path.read_bytes()[:-100])
     take, listener = run(job)
-    assert listener.stages == list(STAGE_SHARES)
+    assert listener.stages == STAGES
     np.testing.assert_allclose(take.rotations, first.rotations, atol=1e-5)
     assert run(job)[1].stages == ["read", "reused"]
 

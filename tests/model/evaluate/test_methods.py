@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from amr_blender.contract.errors import SettingsError
-from amr_blender.contract.take import load
+from amr_blender.contract.errors import RuntimeSetupError, SettingsError
 from model.body.landmarks import LandmarkRegressor
 from model.detect import Networks
 from model.estimate.take_builder import JOINT12_LANDMARKS
@@ -19,6 +19,7 @@ from model.evaluate.methods import METHODS, chosen, frozen, placed
 from model.evaluate.motion import Motion, nothing
 from model.evaluate.suites import Clip
 from model.paths import WEIGHTS
+from model.refine.refiner import Refiner
 from model.video import Video
 from tests.model.clips import write_clip
 from tests.model.evaluate.people import K, along_x, moved, still
@@ -41,15 +42,17 @@ def context(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Context:
 
 
 def test_choosing() -> None:
-    assert [method.name for method in chosen(None)] == ["truth", "frozen", "blazepose", "initial"]
+    whole = ["amr"] if Refiner.available(WEIGHTS) else []
+    assert [method.name for method in chosen(None)] == ["truth", "frozen", "blazepose", "initial", *whole]
     assert [method.name for method in chosen(["initial-best", "frozen"])] == ["frozen", "initial-best"]
-    with pytest.raises(SettingsError, match="no method 'amr'.*blazepose"):
-        chosen(["frozen", "amr"])
+    with pytest.raises(SettingsError, match="no method 'best'.*blazepose"):
+        chosen(["frozen", "best"])
 
 
-def test_initial_is_the_take(clip: Clip, context: Context) -> None:
+def test_initial_is_the_take_before_it_is_refined(clip: Clip, context: Context) -> None:
     found = METHODS["initial"].run(clip, still(FRAMES + 2), context)
-    take = context.take(clip)
+    take = context.initial(clip)
+    assert take.attention is None
     assert found.frame_count == FRAMES + 2
     assert found.seen.tolist() == [*take.present.tolist(), False, False]
     np.testing.assert_array_equal(found.joints12_cam_m[:FRAMES][take.present], take.joints12_cam_m[take.present])
@@ -77,15 +80,31 @@ def test_landmarks_that_the_pipeline_kept_are_not_detected_again(
 
 
 def test_refinement_moves_the_skin_and_the_initial_one_is_kept(clip: Clip, context: Context, tmp_path: Path) -> None:
-    context.take(clip)
-    take = load(next((context.cache / "takes").glob("*.npz")))
+    take = context.initial(clip)
     plain = motion_of_take(take, FRAMES)
-    take.refinement_basis = np.full((1, len(take.vertices_m), 3), 0.01, np.float32)
-    take.refinement_weights = np.linspace(0, 1, FRAMES, dtype=np.float32)[:, None]
-    refined = motion_of_take(take, FRAMES)
+    basis = np.full((1, len(take.vertices_m), 3), 0.01, np.float32)
+    weights = np.linspace(0, 1, FRAMES, dtype=np.float32)[:, None]
+    refined = motion_of_take(replace(take, refinement_basis=basis, refinement_weights=weights), FRAMES)
     np.testing.assert_array_equal(refined.initial_vertices_cam_m, plain.vertices_cam_m)
     moved_mm = 1000 * np.linalg.norm(refined.vertices_cam_m - plain.vertices_cam_m, axis=-1).mean(1)
     assert moved_mm == pytest.approx(np.linspace(0, 10 * np.sqrt(3), FRAMES), abs=0.3)
+
+
+def test_an_untrained_refinement_is_compared_with_the_estimate_that_it_began_with(clip: Clip, context: Context) -> None:
+    found = METHODS["amr-untrained"].run(clip, still(FRAMES), context)
+    initial = METHODS["initial"].run(clip, still(FRAMES), context)
+    np.testing.assert_array_equal(found.initial_vertices_cam_m, initial.vertices_cam_m)
+    assert found.attention is not None and found.uncertainty_mm is not None
+    assert 0 < np.abs(found.vertices_cam_m - initial.vertices_cam_m).max() < 0.5
+
+
+@pytest.mark.parametrize("name", ["amr", "amr-uniform"])
+def test_without_weights_there_is_nothing_to_compare(
+    clip: Clip, context: Context, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("model.evaluate.parts.WEIGHTS", tmp_path)
+    with pytest.raises(RuntimeSetupError, match="weights"):
+        METHODS[name].run(clip, still(FRAMES), context)
 
 
 def test_frozen_moves_nowhere_and_is_the_mean() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from model.estimate.pose_space import PoseSpace
 from model.networks.attention import DAN, DanSettings
 from model.networks.body_map import BodyMap
 from model.networks.refinement import HRN, HrnSettings
+from model.networks.weights import save_weights
 from model.paths import WEIGHTS
 from model.refine.inputs import Seen, Start
-from model.refine.refiner import Calibration, Refiner
+from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration, Refiner
 from model.video import Frame, VideoInfo
 from tests.model.estimate.conftest import FOCAL_PX, FPS, SIZE_PX, make_scene
 from tests.model.networks.conftest import Stage, stage
@@ -68,6 +70,15 @@ def maker(stage: Stage, lively: float = 200.0, uniform: bool = False) -> Callabl
     return make
 
 
+def save_networks(stage: Stage, folder: Path, **about: object) -> Path:
+    """Write the weights of :func:`networks`, with other things about them."""
+    dan, hrn = networks(stage.map)
+    told = {"settings": dan.settings.to_dict(), "sigma_scale": 2.0, "sigma_power": 1.0, **about}
+    save_weights(folder / ATTENTION_FILE, dan, told)
+    save_weights(folder / REFINEMENT_FILE, hrn, {"settings": hrn.settings.to_dict()})
+    return folder
+
+
 @dataclass(frozen=True)
 class Shown:
     """A person before a camera, what was estimated of them, and footage in which there is nothing but noise."""
@@ -84,9 +95,9 @@ class Shown:
         return shown(self.space, Landmarks(**arrays))
 
     def frames(self) -> Iterator[Frame]:
-        random = np.random.default_rng(0)
+        noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
         for index, time_s in zip(self.landmarks.frames.tolist(), self.landmarks.time_s.tolist(), strict=True):
-            yield Frame(index, time_s, random.integers(0, 256, (720, 1280, 3), dtype=np.uint8))
+            yield Frame(index, time_s, np.roll(noise, 40 * index, 1))
 
 
 INFO = VideoInfo("noise", *SIZE_PX, FPS, 45, 0, "", FOCAL_PX)

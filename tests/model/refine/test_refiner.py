@@ -12,13 +12,12 @@ import torch
 
 from amr_blender.contract.errors import RuntimeSetupError, VideoError
 from model.estimate.refined import Refined
-from model.networks.weights import save_weights
 from model.refine.budget import Budget
 from model.refine.clip import Clip
-from model.refine.refiner import ATTENTION_FILE, OVERLAP, REFINEMENT_FILE, WINDOW, Refiner
+from model.refine.refiner import ATTENTION_FILE, OVERLAP, WINDOW, Refiner
 from model.refine.stage import Refinement
 
-from .conftest import Shown, Stage, maker, networks
+from .conftest import Shown, Stage, maker, save_networks
 
 
 def refined(
@@ -128,17 +127,9 @@ def test_footage_that_ends_early_is_told(stage: Stage, walk: Shown, assets: Path
         refinement(walk.space, walk.found, lambda *_: None)
 
 
-def saved(stage: Stage, folder: Path, **about: object) -> Path:
-    dan, hrn = networks(stage.map)
-    told = {"settings": dan.settings.to_dict(), "sigma_scale": 2.0, "sigma_power": 1.0, **about}
-    save_weights(folder / ATTENTION_FILE, dan, told)
-    save_weights(folder / REFINEMENT_FILE, hrn, {"settings": hrn.settings.to_dict()})
-    return folder
-
-
 def test_saved_networks_say_what_they_said(stage: Stage, walk: Shown, tmp_path: Path) -> None:
     assert not Refiner.available(tmp_path)
-    loaded = Refiner.load(saved(stage, tmp_path), stage.map, stage.body.kinematics)
+    loaded = Refiner.load(save_networks(stage, tmp_path), stage.map, stage.body.kinematics)
     assert Refiner.available(tmp_path)
     rgb = np.zeros((1, 4, 128, 128, 3), np.uint8)
     clip, budget = Clip(walk.space, walk.found), Budget.of("best")
@@ -150,4 +141,4 @@ def test_saved_networks_say_what_they_said(stage: Stage, walk: Shown, tmp_path: 
 @pytest.mark.parametrize("about", [{"sigma_scale": "much"}, {"settings": {}}, {"settings": {"width": 0.5}}])
 def test_weights_that_do_not_fit_are_refused(stage: Stage, tmp_path: Path, about: dict[str, object]) -> None:
     with pytest.raises(RuntimeSetupError, match=ATTENTION_FILE):
-        Refiner.load(saved(stage, tmp_path, **about), stage.map, stage.body.kinematics)
+        Refiner.load(save_networks(stage, tmp_path, **about), stage.map, stage.body.kinematics)
