@@ -94,6 +94,11 @@ def bench(job: Job, report: Report, warn: Warn) -> dict[str, Any]:
         "end_to_end": _rate(frames, seconds, sum(clock.cpu_seconds.values())),
         "peak_memory_mb": round(peak_memory_bytes() / 2**20),
     }
+    spent = take.meta.get("refinement")
+    if spent is not None:
+        figures["refinement"] = {
+            name: round(sum(spent[name]) / len(spent[name]), 3) for name in ("complexity", "active_share")
+        }
     if devices[-1].startswith("cuda"):
         figures["device"] = f"{devices[-1]} ({torch.cuda.get_device_name()})"
         figures["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
@@ -119,6 +124,9 @@ def format_table(figures: dict[str, Any]) -> str:
             f"{name:<12}{rate['seconds']:>10.2f}{rate['cpu_seconds']:>10.2f}{rate['frames_per_second']:>12.1f}"
         )
     lines += ["", f"peak memory {figures['peak_memory_mb']} MB"]
+    if "refinement" in figures:
+        active, hard = (figures["refinement"][name] for name in ("active_share", "complexity"))
+        lines.append(f"refined {100 * active:.0f} % of the vertices, scene complexity {hard:.2f}")
     if "peak_gpu_memory_mb" in figures:
         lines.append(f"peak memory on the graphics card {figures['peak_gpu_memory_mb']} MB")
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from model.video import VideoInfo
 
 from .evidence import Evidence, gather
 from .fit import Problem, Shared
+from .grounding import raised
 from .learned import FILE as NETWORK_FILE
 from .learned import InitialEstimate, Learned
 from .lens import LEAST_SIGMA, LensPrior, unknown_lens
@@ -91,6 +92,8 @@ def estimate(
     refined = None
     if plan.refine and refine is not None:
         refined = refine(space, found, lambda done, total: report("refine", done, total))
+        solution, time_s = found.solution, found.evidence.time_s
+        refined = raised(refined, space, solution.rest, solution.pose, solution.footing, time_s)
     sides, solution, landmarks = found.sides, found.solution, found.sides.landmarks
     width, height = landmarks.size_px
     meta = {

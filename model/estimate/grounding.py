@@ -12,6 +12,7 @@ from model.body.anny import RestBody
 from model.body.skinning import skin
 
 from .pose_space import Pose, PoseSpace
+from .refined import Refined
 from .support_terms import Footing
 
 TOLERANCE_M = 0.004
@@ -33,9 +34,23 @@ def settled(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, pres
 
 def lifted(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, time_s: Tensor) -> Pose:
     """The pose, raised softly around every moment in which something is under the ground."""
-    under = (-lowest_m(space, rest, pose, footing) - TOLERANCE_M).clamp(min=0)
-    if not bool(under.any()):
+    lift = _lift(lowest_m(space, rest, pose, footing), time_s)
+    if not bool(lift.any()):
         return pose
+    return Pose(pose.position + lift[:, None] * footing.up, pose.orientation, pose.angles)
+
+
+def raised(refined: Refined, space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, time_s: Tensor) -> Refined:
+    """The refinement of a pose, raised in the same way: nothing that it moved is under the ground."""
+    lift = _lift(lowest_m(space, rest, pose, footing, refined), time_s)
+    return replace(refined, shift_m=refined.shift_m + lift[:, None] * footing.up)
+
+
+def _lift(lowest: Tensor, time_s: Tensor) -> Tensor:
+    """(T,) by how much (m) to raise a body whose lowest point is (T,) above the ground."""
+    under = (-lowest - TOLERANCE_M).clamp(min=0)
+    if not bool(under.any()):
+        return under
     # A running maximum keeps the lift whole where it is needed, the mean over the same span makes it soft.
     most, soft = torch.empty_like(under), torch.empty_like(under)
     for here, near, apart in _neighbours(time_s):
@@ -43,8 +58,7 @@ def lifted(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, time_
     for here, near, apart in _neighbours(time_s):
         weight = torch.exp(-0.5 * (apart / (0.5 * SPREAD_S)) ** 2) * (apart <= SPREAD_S)
         soft[here] = (weight @ most[near]) / weight.sum(1)
-    lift = torch.maximum(soft, under)
-    return Pose(pose.position + lift[:, None] * footing.up, pose.orientation, pose.angles)
+    return torch.maximum(soft, under)
 
 
 def _neighbours(time_s: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
@@ -60,8 +74,8 @@ def _neighbours(time_s: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
         yield here, near, (time_s[here, None] - time_s[None, near]).abs()
 
 
-def lowest_m(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing) -> Tensor:
-    """(T,) height (m) of the skin's lowest vertex above the ground."""
+def lowest_m(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing, refined: Refined | None = None) -> Tensor:
+    """(T,) height (m) of the skin's lowest vertex above the ground, of the pose as it is or refined."""
     body, vertices = space.body, rest.vertices_m.double().cpu()
     near = vertices[:, 2] < vertices[:, 2].min() + _SOLE_M
     near[::_EVERY] = True
@@ -70,8 +84,11 @@ def lowest_m(space: PoseSpace, rest: RestBody, pose: Pose, footing: Footing) -> 
     kinematics = body.kinematics.double()
     out = []
     for start in range(0, len(pose.position), _BLOCK):
-        part = pose.part(slice(start, start + _BLOCK))
-        local = space.local_rotations(part.orientation, part.angles)
-        rotations, posed = kinematics(local, heads, part.position)
+        frames = slice(start, start + _BLOCK)
+        part = pose.part(frames)
+        local, place = space.local_rotations(part.orientation, part.angles), part.position
+        if refined is not None:
+            local, place = refined.turned(local, frames, space.skeleton.bones), place + refined.shift_m[frames]
+        rotations, posed = kinematics(local, heads, place)
         out.append(footing.above_m(skin(vertices[chosen], heads, weights, rotations, posed)).amin(1))
     return torch.cat(out)

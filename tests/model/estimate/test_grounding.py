@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from model.estimate.grounding import TOLERANCE_M, lifted, lowest_m, settled
+from model.estimate.grounding import TOLERANCE_M, lifted, lowest_m, raised, settled
 from model.estimate.pose_space import Pose
+from model.estimate.refined import Refined
 from model.estimate.support_terms import POINT_NAMES, Footing
 from model.estimate.world import find_ground
 
@@ -54,3 +56,19 @@ def test_who_lies_does_not_turn_the_camera_over():
     resting[:, :2] = 0.3
     ground = find_ground(points, resting, torch.ones(30, dtype=torch.bool), 30.0)
     assert float(ground.up @ torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)) > 0.98
+
+
+def test_a_refinement_that_goes_under_the_ground_is_raised(body, space):
+    rest, pose, footing = _standing(body, space, 40)
+    time_s = torch.arange(40, dtype=torch.float64) / 30
+    turn = torch.zeros((40, len(space.skeleton.bones), 3), dtype=torch.float64)
+    turn[18:22, space.skeleton.names.index("foot.L"), 0] = 0.5
+    shift = torch.zeros((40, 3), dtype=torch.float64)
+    shift[19, 2] = -0.05
+    none = np.zeros((40, 1), np.float16)
+    moved = Refined(turn, shift, none, none, None, None, 0.0, {})
+    assert float(lowest_m(space, rest, pose, footing, moved).min()) < -0.045
+    up = raised(moved, space, rest, pose, footing, time_s)
+    assert float(lowest_m(space, rest, pose, footing, up).min()) > -TOLERANCE_M - 1e-9
+    assert torch.equal(up.shift_m[:12], shift[:12]) and torch.equal(up.turn, turn)
+    assert float((up.shift_m - shift)[:, :2].abs().max()) < 1e-9
