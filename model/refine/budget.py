@@ -31,11 +31,13 @@ class Budget:
     """What a quality pays for."""
 
     ceiling: float
+    adapts: bool = False
+    """To the clip itself, as ``adapt`` does."""
 
     @classmethod
     def of(cls, quality: str) -> Budget:
         """That of a quality that is refined."""
-        return cls(CEILING[quality])
+        return cls(CEILING[quality], quality == "best")
 
     def threshold(self, attention: Tensor, complexity: float, least: float) -> float:
         """The attention from which on a vertex is worked on.

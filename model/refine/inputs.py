@@ -94,7 +94,7 @@ def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: St
     drawn = drawer(posed.level(WORK_LEVEL).flatten(0, 1), hips, crop_K)
     there = seen.present[..., None]
     landmarks, confidence = seen.landmarks, seen.confidence * there
-    residual = landmarks - project(_landmarks(body, posed), crop_K)[0].reshape(landmarks.shape)
+    residual = landmarks - project(landmark_points(body, posed), crop_K)[0].reshape(landmarks.shape)
     signs = landmark_maps(
         landmarks.flatten(0, 1), residual.flatten(0, 1), confidence.flatten(0, 1), start.sigma_m.flatten(0, 1)
     )
@@ -111,7 +111,7 @@ def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: St
     return Prepared(body, kinematics, start, seen, given)
 
 
-def _landmarks(body: BodyMap, posed: PosedBody) -> Tensor:
+def landmark_points(body: BodyMap, posed: PosedBody) -> Tensor:
     """(B * T, 33, 3) of the estimate, camera axes; never behind the camera."""
     pictures = len(posed.heads_m.flatten(0, 1))
     index = body.landmark_index.flatten()

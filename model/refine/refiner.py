@@ -23,6 +23,7 @@ from model.networks.evidence_maps import MeshDrawer
 from model.networks.refinement import HRN, HrnSettings
 from model.networks.weights import read_weights
 
+from .adapt import adapt
 from .budget import Budget
 from .clip import Clip
 from .collector import Collector, Said, Spent
@@ -136,9 +137,15 @@ class Refiner:
             thresholds = [budget.threshold(a, c, own) for a, c in zip(attention, complexity, strict=True)]
         limits = attention.new_tensor(thresholds)
         refined = self._hrn(ready.look(output), attention, output.sigma_mm, seen.time_s, limits)
+        turn, shift_m = refined.turn, refined.shift_m
+        if budget.adapts:
+            turn, shift_m = adapt(
+                self._body, self._kinematics, start, seen, ready.given.visible, output.silhouette, output.sigma_mm,
+                turn, shift_m,
+            )  # fmt: skip
         values = {
-            "turn": refined.turn,
-            "shift_m": refined.shift_m,
+            "turn": turn,
+            "shift_m": shift_m,
             "offsets_m": refined.offsets_m[-1],
             "attention": attention,
             "log_mm": self._calibration(output.sigma_mm).log(),

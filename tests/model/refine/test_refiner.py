@@ -21,7 +21,7 @@ from .conftest import Shown, Stage, maker, save_networks
 
 
 def refined(
-    stage: Stage, shown: Shown, assets: Path, lively: float = 200.0, quality: str = "best", uniform: bool = False
+    stage: Stage, shown: Shown, assets: Path, lively: float = 200.0, quality: str = "standard", uniform: bool = False
 ) -> Refined:
     told: list[tuple[int, int]] = []
     refinement = Refinement(assets, shown.frames, quality, refiner=maker(stage, lively, uniform))
@@ -116,7 +116,7 @@ def test_saved_networks_say_what_they_said(stage: Stage, walk: Shown, tmp_path: 
     loaded = Refiner.load(save_networks(stage, tmp_path), stage.map, stage.body.kinematics)
     assert Refiner.available(tmp_path)
     rgb = np.zeros((1, 4, 128, 128, 3), np.uint8)
-    clip, budget = Clip(walk.space, walk.found), Budget.of("best")
+    clip, budget = Clip(walk.space, walk.found), Budget.of("standard")
     own, again = (r.windows(clip, [slice(0, 4)], rgb, budget)[0] for r in (maker(stage)(stage.map), loaded))
     assert torch.allclose(own.values["log_mm"], again.values["log_mm"], atol=0.02)
     assert torch.allclose(own.values["turn"], again.values["turn"], atol=0.02)
@@ -126,3 +126,10 @@ def test_saved_networks_say_what_they_said(stage: Stage, walk: Shown, tmp_path: 
 def test_weights_that_do_not_fit_are_refused(stage: Stage, tmp_path: Path, about: dict[str, object]) -> None:
     with pytest.raises(RuntimeSetupError, match=ATTENTION_FILE):
         Refiner.load(save_networks(stage, tmp_path, **about), stage.map, stage.body.kinematics)
+
+
+def test_the_best_quality_adapts_to_the_clip(stage: Stage, walk: Shown, assets: Path) -> None:
+    """Networks that move nothing, landmarks that agree: it stays near; without them in a frame, nothing at all."""
+    found = refined(stage, walk.part(6, absent=slice(2, 3)), assets, lively=0.0, quality="best")
+    assert 0 < found.shift_m.abs().max() < 0.1
+    assert torch.allclose(found.turn[2], (found.turn[1] + found.turn[3]) / 2, atol=1e-6)

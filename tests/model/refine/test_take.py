@@ -18,7 +18,7 @@ from .conftest import INFO, PLAN, Shown, Stage, maker
 
 
 def take_of(stage: Stage, shown: Shown, assets: Path, lively: float | None) -> Take:
-    refine = None if lively is None else Refinement(assets, shown.frames, "best", refiner=maker(stage, lively))
+    refine = None if lively is None else Refinement(assets, shown.frames, "standard", refiner=maker(stage, lively))
     job = Job("noise", "take")
     take = estimate(shown.landmarks, stage.body, INFO, job, lambda *_: None, plan=PLAN, refine=refine)
     validate(take)
