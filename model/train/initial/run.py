@@ -136,9 +136,7 @@ class Run:
         loss = total(terms)
         if self._stock.seen:
             rows = torch.randint(len(self._stock.seen), (self._budget.batch,), generator=rng)
-            loss = loss + SEEN * total(
-                self._measure(self._stock.seen.batch(rows, rng, vary=True), self._stock.crowd)[0]
-            )
+            loss = loss + SEEN * total(self._measure(self._stock.seen.varied(rows, rng), self._stock.crowd)[0])
         self._net.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._net.parameters(), 1.0)

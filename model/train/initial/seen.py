@@ -55,11 +55,18 @@ class SeenWindows:
     def __len__(self) -> int:
         return len(self._plays.person)
 
-    def batch(self, rows: Tensor, rng: torch.Generator, vary: bool = False) -> Window:
-        """The clips of ``rows``, or with ``vary`` others like them."""
-        plays, seen = self._plays.chosen(rows.numpy()), Sighting(*(a[rows] for a in self._seen))
-        if vary:
-            plays, seen = varied(plays, seen, pose_space(), rng)
+    def batch(self, rows: Tensor, rng: torch.Generator) -> Window:
+        """The clips of ``rows``."""
+        return self._window(*self._chosen(rows), rng)
+
+    def varied(self, rows: Tensor, rng: torch.Generator) -> Window:
+        """Others like the clips of ``rows``."""
+        return self._window(*varied(*self._chosen(rows), pose_space(), rng), rng)
+
+    def _chosen(self, rows: Tensor) -> tuple[Plays, Sighting]:
+        return self._plays.chosen(rows.numpy()), Sighting(*(a[rows] for a in self._seen))
+
+    def _window(self, plays: Plays, seen: Sighting, rng: torch.Generator) -> Window:
         stature = self._crowd.stature_m[torch.from_numpy(plays.person).long()]
         return window_of(plays, seen, stature, rng)
 

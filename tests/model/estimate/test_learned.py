@@ -134,11 +134,11 @@ def test_frames_that_are_alike_get_the_same_answer(layout, evidence) -> None:
 
 
 def test_no_seam_where_windows_meet(layout, evidence) -> None:
-    """With them, the answer changes where the clip ends, and hardly where a window does."""
+    """Where every frame is alike so is every answer, also where a window begins or ends, and where the clip does."""
     learned = estimate_of(network(), layout)(alike(evidence))
     for name in ("pose.angles", "pose.position", "angle_sigma", "contacts"):
         jump = torch.diff(tensors(learned)[name], dim=0).abs().amax(1)
-        assert jump[8:-8].max() < 0.1 * jump.max(), name
+        assert jump.max() < 1e-4, name
 
 
 def test_when_a_clip_begins_is_no_matter(layout, said, evidence) -> None:

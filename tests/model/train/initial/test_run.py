@@ -155,8 +155,11 @@ def test_a_step_without_a_number_changes_nothing(stock: Stock, tmp_path: Path, m
     assert_same(dict(run._net.state_dict()), before)
 
 
-def test_detected_clips_are_learned_from_and_looked_at_too(stock: Stock, tmp_path: Path) -> None:
+def test_detected_clips_are_learned_from_and_looked_at_too(
+    stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The plays that are held out in the place of what the detector saw."""
+    monkeypatch.setattr(Windows, "varied", Windows.batch, raising=False)
     both = replace(stock, seen=stock.held, held_seen=stock.held)
     Run(tmp_path, replace(BUDGET, batch=2), "cpu", both, TINY).go(60)
     assert {f"held seen {name}" for name in ("loss", "points_mm", *WEIGHTS)} <= set(rows(tmp_path)[0])
@@ -183,8 +186,8 @@ def test_the_command_trains_a_network(
     stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = []
-    monkeypatch.setattr(command.Stock, "gather", lambda *given: asked.append(given) or stock)
-    monkeypatch.setattr(command, "Run", lambda *given: Run(*given, TINY))
+    monkeypatch.setattr(Stock, "gather", lambda *given: asked.append(given) or stock)
+    monkeypatch.setattr(command.initial, "Run", lambda *given: Run(*given, TINY))
     monkeypatch.setitem(BUDGETS, "small", BUDGET)
     arguments = ["train", "initial", "--out", str(tmp_path / "run"), "--device", "cpu", "--workers", "3"]
     assert main([*arguments, "--minutes", "0"]) == 0

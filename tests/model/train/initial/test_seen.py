@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from model.detect.landmarks import OTHER_SIDE, Landmarks
+from model.estimate.rotation import matrix_from_rotvec
 from model.estimate.sides import GROUPS
 from model.synth.landmarks.crowd import Crowd
+from model.synth.landmarks.noise import Sighting
 from model.synth.landmarks.plays import Plays, Theatre
 from model.synth.picture_clips import frame_size
 from model.train.initial import data
 from model.train.initial.detected import FRAMES, Detected, true_px
 from model.train.initial.seen import SeenWindows, _exchanged
+from model.train.initial.varied import BIAS, JITTER, varied
 
 
 def clip_of(play: Plays, crowd: Crowd) -> Detected:
@@ -88,6 +91,33 @@ def test_exchanged_sides_are_flagged_where_somebody_is_seen(clips: list[Detected
     assert not flags.any()
     together = np.repeat(clip.landmarks.px[:, [0]], 33, 1)
     assert not _exchanged(replace(clip.landmarks, px=np.nan_to_num(together)), clip.play)[4:7].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_made_of_clips_has_its_truth_too(
+    seen: SeenWindows, clips: list[Detected], crowd: Crowd, seed: int
+) -> None:
+    """Angles still lead to the points, points to where they are seen, and up is up."""
+    space = data.pose_space()
+    plays = Plays.joined([clip.play for clip in clips])
+    rays = torch.from_numpy(plays.points_cam_m[:, :, :33, :2] / plays.points_cam_m[:, :, :33, 2:])
+    some = torch.ones(rays.shape[:2], dtype=torch.bool)
+    none = torch.zeros(*rays.shape[:2], 3, dtype=torch.bool)
+    sighting = Sighting(rays, torch.ones(rays.shape[:3]), torch.zeros(*rays.shape[:3], 3), some, none)
+    other, shown = varied(plays, sighting, space, torch.Generator().manual_seed(seed))
+    angles = torch.from_numpy(other.angles).double()
+    moving = matrix_from_rotvec(space.rotvecs(angles.flatten(0, 1))).float().unflatten(0, angles.shape[:2])
+    moving[:, :, 0] = torch.from_numpy(other.orientation)
+    points = crowd.points(torch.from_numpy(other.person).long(), moving, tuple(space.skeleton.parents))
+    true = torch.from_numpy(other.points_cam_m)
+    assert (points + torch.from_numpy(other.root_cam_m)[:, :, None] - true).norm(dim=-1).max() < 0.01
+    away = (shown.rays - true[:, :, :33, :2] / true[:, :, :33, 2:]) * true[:, :, :33, 2:]
+    assert 0 < away.norm(dim=-1).max() < 6 * (BIAS + JITTER)
+    lowest = (other.points_cam_m @ other.up[:, None, :, None])[..., 0].min((1, 2))
+    before = (plays.points_cam_m @ plays.up[:, None, :, None])[..., 0].min((1, 2))
+    if other.angles.shape[1] == plays.angles.shape[1]:
+        assert np.allclose(lowest, before, atol=1e-3)
+    assert not np.allclose(other.fps, plays.fps)
 
 
 def test_a_folder_without_clips_is_refused(tmp_path: Path, crowd: Crowd) -> None:
