@@ -9,8 +9,9 @@ import bpy
 
 from ..contract.errors import AmrError, SceneError
 from ..contract.take import Take, validate
-from . import armature, camera, mesh, shape_keys
+from . import armature, attention, camera, mesh, shape_keys
 from .action import ActionWriter, key_hidden
+from .attention import AttentionMade
 from .reduction import reduce_motion
 from .sampling import Motion, sample
 from .strip import StripClip
@@ -53,6 +54,10 @@ class Result:
     empty: tuple[tuple[int, int], ...] = ()
     """First and last scene frame of each stretch that is left without keys."""
     warnings: tuple[str, ...] = ()
+    refinement_keys: int = 0
+    """Corrective shape keys of the rigged body."""
+    refinement_error_mm: float = 0.0
+    attention: AttentionMade = AttentionMade()
 
 
 def bring_in(context: Any, take: Take, timing: StripTiming | None, options: ImportOptions | None = None) -> Result:
@@ -108,7 +113,8 @@ def _make(context: Any, take: Take, motion: Motion, options: ImportOptions) -> R
     rig = armature.make_armature(context, take, f"{name} Rig", collection)
     armature.animate_armature(rig, take, motion, f"{name} Rig")
     body = mesh.make_body(take, f"{name} Body", collection, rig, material)
-    shape_keys.add_refinement(body, take, motion)
+    refinement_keys, refinement_error_mm = shape_keys.add_refinement(body, take, motion)
+    unsure = attention.add_attention(body, take, motion, name, scene.render.fps / scene.render.fps_base)
     if motion.hidden:
         key_hidden(ActionWriter(body, f"{name} Body"), motion.frames, motion.hidden)
 
@@ -143,6 +149,9 @@ def _make(context: Any, take: Take, motion: Motion, options: ImportOptions) -> R
         filled=int(motion.marks.filled.sum()),
         empty=tuple(motion.empty),
         warnings=warnings,
+        refinement_keys=refinement_keys,
+        refinement_error_mm=refinement_error_mm,
+        attention=unsure,
     )
 
 

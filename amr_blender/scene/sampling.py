@@ -30,6 +30,29 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Between:
+    """Which of the take's frames the S scene frames of the strip lie between."""
+
+    left: Array
+    right: Array
+    """(S,) indices of the take's frames before and after."""
+    fraction: Array
+    """(S,) how far towards the one after, 0..1."""
+
+    @property
+    def nearest(self) -> Array:
+        """(S,) indices of the take's frames that are nearest in time."""
+        return np.where(self.fraction < 0.5, self.left, self.right)
+
+    def mix(self, values: Array, part: slice) -> Array:
+        """(n, ...) float32: ``values`` (T, ...) on the scene frames of ``part``."""
+        left, right = (values[index[part]].astype(np.float32) for index in (self.left, self.right))
+        weight = self.fraction[part].astype(np.float32).reshape((-1,) + (1,) * (values.ndim - 1))
+        mixed: Array = left + weight * (right - left)
+        return mixed
+
+
+@dataclass(frozen=True)
 class Motion:
     """What is keyed, on N scene frames.  Empty frames, where nobody was seen and nothing is filled in, are left out."""
 
@@ -51,6 +74,8 @@ class Motion:
     """(S,) every scene frame of the strip, gaps included."""
     camera_to_world: Array
     """(S, 4, 4) OpenCV camera to world."""
+    between: Between
+    """For what else the take tells frame by frame."""
 
 
 def sample(take: Take, timing: StripTiming, scene_fps: float) -> Motion:
@@ -61,7 +86,8 @@ def sample(take: Take, timing: StripTiming, scene_fps: float) -> Motion:
     """
     scene = timing.scene_frames
     left, right, fraction = _neighbours(take.time_s, timing.source_time_at(scene))
-    nearest = np.where(fraction < 0.5, left, right)
+    between = Between(left, right, fraction)
+    nearest = between.nearest
     posed = take.posed[nearest]
     if not take.present[nearest].any():
         raise SceneError(
@@ -86,6 +112,7 @@ def sample(take: Take, timing: StripTiming, scene_fps: float) -> Motion:
         hidden=[(first, last) for first, last in empty if last - first + 1 > HIDE_GAP_S * scene_fps],
         camera_frames=scene,
         camera_to_world=_mix_rigid(take.camera_to_world, left, right, fraction),
+        between=between,
     )
 
 

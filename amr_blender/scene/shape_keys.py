@@ -50,16 +50,25 @@ def key_values(keys: Any, names: list[str], motion: Motion, values: Array, actio
         writer.curve(path, 0, motion.frames, column, marks=motion.marks)
 
 
-def add_refinement(body: Any, take: Take, motion: Motion) -> None:
-    """Corrective shape keys of a take that holds a refinement; they act before the armature, in the rest pose."""
+def add_refinement(body: Any, take: Take, motion: Motion) -> tuple[int, float]:
+    """Corrective shape keys of a take that holds a refinement; they act before the armature, in the rest pose.
+
+    How many there are and by how many millimetres a vertex may be off is told by the body's custom properties, too.
+
+    Returns:
+        Their number and that error in mm; zeros for a take without.
+    """
     if take.refinement_basis is None or motion.refinement is None:
-        return
+        return 0, 0.0
     largest = np.abs(motion.refinement).max(0)
     scale = np.maximum(largest, 1e-9)  # into -1..1, whatever the units of the take's weights
-    names = [f"Corrective {i + 1:03d}" for i in range(len(take.refinement_basis))]
+    names = [f"AMR Corrective {i + 1:02d}" for i in range(len(take.refinement_basis))]
     shapes = take.refinement_basis * scale[:, None, None]
     keys = add_shape_keys(body, names, take.vertices_m, shapes, np.ones(len(names)))
     key_values(keys, names, motion, motion.refinement / scale, f"{body.name} Correctives")
+    error_mm = 0.0 if take.refinement_error_mm is None else float(take.refinement_error_mm)
+    body["amr_refinement_keys"], body["amr_refinement_error_mm"] = len(names), error_mm
+    return len(names), error_mm
 
 
 def make_baked(take: Take, motion: Motion, baked: BakedMotion, name: str, collection: Any, material: Any) -> Any:

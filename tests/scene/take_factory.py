@@ -45,6 +45,7 @@ def make_take(
     filled: tuple[tuple[int, int], ...] = (),
     moving_camera: bool = False,
     refinement: int = 0,
+    attention: bool = False,
     rings: int = 6,
     first_frame: int = 0,
     name: str = "walk.mp4",
@@ -56,6 +57,7 @@ def make_take(
         gaps: half-open ranges of take frames on which nobody was seen.
         filled: such ranges on which nobody was seen either, but the pose is bridged.
         refinement: number of corrective shapes.
+        attention: whether there is attention, a spot that wanders from head to feet and back, and uncertainty with it.
         rings: rings of eight vertices around each bone.
         first_frame: source number of the first frame.
     """
@@ -121,8 +123,24 @@ def make_take(
         take.refinement_basis = (0.01 * random.standard_normal((refinement, len(vertices), 3))).astype(np.float32)
         take.refinement_weights = (3.0 * np.sin(np.outer(t, np.arange(2, refinement + 2)))).astype(np.float32)
         take.refinement_error_mm = np.array(0.5, np.float32)
+    if attention:
+        take.attention, take.uncertainty_mm = wandering_spot(take)
     validate(take)
     return take
+
+
+def wandering_spot(take: Take) -> tuple[Array, Array]:
+    """(T, V) float16 attention in 0..1 and uncertainty in mm: smooth on the mesh and in time, no two frames alike.
+
+    The spot goes round once in the clip and is strongest a quarter and three quarters through.
+    """
+    turn = 2 * np.pi * np.arange(take.frame_count) / take.frame_count
+    height = take.vertices_m[:, 2] - take.vertices_m[:, 2].min()
+    centre = height.max() * (0.5 + 0.5 * np.cos(turn))
+    spot = np.exp(-(((height - centre[:, None]) / (0.15 * height.max())) ** 2))
+    strength = 0.25 + 0.7 * np.sin(turn) ** 2 + 0.05 * turn / (2 * np.pi)
+    attention = (strength[:, None] * spot).astype(np.float16)
+    return attention, (8 + 60 * strength[:, None] * (0.2 + spot)).astype(np.float16)
 
 
 def _bones() -> dict[str, tuple[str | None, Any, Any, str]]:

@@ -178,7 +178,7 @@ def test_corrective_shape_keys(blender: ModuleType) -> None:
     take = make_take(10, refinement=2)
     body = blender.data.objects[_import(blender, take).mesh]
     keys = body.data.shape_keys
-    assert [k.name for k in keys.key_blocks] == ["Basis", "Corrective 001", "Corrective 002"]
+    assert [k.name for k in keys.key_blocks] == ["Basis", "AMR Corrective 01", "AMR Corrective 02"]
     assert take.refinement_weights is not None
     for frame in (0, 4, 9):
         blender.context.scene.frame_set(frame + 1)
