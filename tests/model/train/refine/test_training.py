@@ -1,0 +1,129 @@
+"""Training of the refinement: a right estimate costs nothing, a wrong one does, and every parameter learns from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.body import AnnyBody
+from model.body.hierarchy import Hierarchy
+from model.estimate.rotation import matrix_from_rotvec
+from model.networks.body_map import BodyMap
+from model.networks.evidence_maps import MeshDrawer
+from model.networks.refinement import HRN
+from model.networks.weights import read_weights
+from model.refine.inputs import prepare
+from model.train.initial.data import pose_space
+from model.train.refine.losses import Judge
+from model.train.refine.run import Budget, Networks, Run
+from model.train.refine.stock import Footage
+from model.train.refine.windows import Windows, masks
+
+FRAMES = 10
+UPRIGHT = torch.tensor([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+
+
+def footage(body: AnnyBody, seed: int) -> Footage:
+    """Somebody whose estimate is right."""
+    random = torch.Generator().manual_seed(seed)
+    local = torch.eye(3).repeat(FRAMES, len(body.bone_names), 1, 1)
+    local[:, 1:5] = matrix_from_rotvec(0.2 * torch.randn(1, 4, 3, generator=random)).expand(FRAMES, -1, -1, -1)
+    local[:, 0] = UPRIGHT
+    root = torch.tensor([0.1, 0.0, 4.0]).expand(FRAMES, 3)
+    crop_K = torch.tensor([[1.8, 0, 0.45], [0, 1.8, 0.5], [0, 0, 1]]).expand(FRAMES, 3, 3)
+    numbers = {"local": local, "root_cam_m": root, "shape": body.default_shape()}
+    numbers |= {f"true_{name}": value for name, value in numbers.items()}
+    arrays = {name: value.numpy().astype(np.float32) for name, value in numbers.items()}
+    return Footage(
+        rgb=torch.randint(256, (FRAMES, 3, 128, 128), generator=random).to(torch.uint8).numpy(),
+        crop_K=crop_K.numpy(),
+        landmarks=torch.rand(FRAMES, 33, 2, generator=random).numpy(),
+        confidence=np.ones((FRAMES, 33), np.float32),
+        present=np.arange(FRAMES) != 3,
+        time_s=(np.arange(FRAMES) / 30).astype(np.float32),
+        sigma_m=np.full((FRAMES, 33), 0.05, np.float32),
+        true_focal=np.float32(1.0),
+        mask=np.zeros((FRAMES, 32, 32), np.uint8),
+        **arrays,
+    )
+
+
+@pytest.fixture(scope="module")
+def body() -> AnnyBody:
+    return pose_space().body
+
+
+@pytest.fixture(scope="module")
+def body_map(assets: Path, body: AnnyBody) -> BodyMap:
+    return BodyMap(body, pose_space().skeleton, Hierarchy.load(assets))
+
+
+@pytest.fixture(scope="module")
+def stock(body: AnnyBody, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stock")
+    for part in ("train", "validation"):
+        (folder / part).mkdir()
+        footage(body, len(part)).save(folder / part / "000000.npz")
+    return folder
+
+
+def test_what_is_kept_is_read_back(stock: Path, body: AnnyBody) -> None:
+    kept, made = Footage.load(stock / "train" / "000000.npz"), footage(body, 5)
+    for name, value in vars(made).items():
+        assert np.array_equal(getattr(kept, name), value), name
+
+
+def test_a_right_estimate_costs_nothing_and_a_wrong_one_what_it_is_off(
+    stock: Path, body: AnnyBody, body_map: BodyMap
+) -> None:
+    start, seen, truth = Windows(stock / "train", body, body_map).windows([0], [2], 4)
+    judge = Judge(body_map, body.kinematics, start, seen, truth)
+    true, where = judge.goal()
+    assert (judge.refined(None) - true).norm(dim=-1).max() < 1e-5
+    torch.manual_seed(0)
+    nets = Networks(body_map).eval()
+    prepared = prepare(body_map, body.kinematics, MeshDrawer(body_map), start, seen)
+    with torch.no_grad():
+        dan = nets(prepared)
+        still = nets.refine(prepared, dan, torch.zeros_like(dan.attention))
+        terms = judge.terms(still, dan, (true, where))
+        assert max(float(terms[name]) for name in ("pose", "vertices", "motion", "picture")) < 1e-4
+        moved = replace(still, shift_m=still.shift_m + torch.tensor([0.1, 0.0, 0.0]))
+        aside = judge.terms(moved, dan, (true, where))
+    assert float(aside["pose"]) < 1e-4  # about the hips
+    assert float(aside["picture"]) == pytest.approx(1.8 * 0.1 / 4.0, rel=0.1)
+
+
+def test_attention_drawn_at_random_differs_between_bones_and_stays_in_bounds(body_map: BodyMap) -> None:
+    drawn = masks(body_map, 8, 8, body_map.hierarchy.sizes[2], torch.Generator().manual_seed(0))
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    some = drawn.flatten(1).std(1)
+    assert (some > 0.05).any()
+    assert (some < 1e-3).any()  # and everywhere alike now and then
+
+
+def test_every_parameter_learns_and_a_run_that_was_cut_off_goes_on(stock: Path, tmp_path: Path) -> None:
+    budget = Budget(refinement=1, attention=2, batch=1, frames=3, warmup=1, look=1)
+    run = Run(tmp_path, stock, budget, "cpu")
+    before = {name: value.clone() for name, value in run._nets.named_parameters()}
+    assert run.go(10, 2)
+    again = Run(tmp_path, stock, budget, "cpu")
+    assert again._step == 2
+    assert again.go(10, 3)
+    still = [name for name, value in again._nets.named_parameters() if torch.equal(value, before[name])]
+    # The finest levels work only in some of the steps.
+    assert all(".levels.2" in name or ".levels.3" in name for name in still), still
+    assert len((tmp_path / "curve.csv").read_text().splitlines()) == 4
+    state, about = read_weights(tmp_path / "amr_refinement.safetensors")
+    assert about["settings"]["touch"] == run._nets.hrn.settings.touch
+    HRN(run._map).load_state_dict(state)
+
+
+def test_an_empty_stock_says_how_to_fill_it(tmp_path: Path, body: AnnyBody, body_map: BodyMap) -> None:
+    with pytest.raises(ValueError, match=r"model\.train\.refine\.stock"):
+        Windows(tmp_path, body, body_map)
