@@ -7,6 +7,7 @@ gamut leaves, up to a bow.  CIE 15:2004 for CIELAB, IEC 61966-2-1 for sRGB.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,12 @@ def _stop(position: float) -> Array:
     return np.clip(_linear_rgb(lightness, low * wanted, hue), 0.0, 1.0)
 
 
+@cache
 def stops() -> Array:
-    """(STOPS, 3) linear sRGB at even positions from 0 to 1."""
-    return np.array([_stop(position) for position in np.linspace(0, 1, STOPS)])
+    """(STOPS, 3) linear sRGB at even positions from 0 to 1; not to be written to."""
+    table = np.array([_stop(position) for position in np.linspace(0, 1, STOPS)])
+    table.setflags(write=False)
+    return table
 
 
 def colours(values: Array) -> Array:

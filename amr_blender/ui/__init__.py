@@ -5,7 +5,9 @@ import atexit
 import bpy
 
 from . import (
+    attention_operators,
     handlers,
+    legend,
     operators,
     panels,
     properties,
@@ -20,6 +22,7 @@ CLASSES = (
     *properties.CLASSES,
     *operators.CLASSES,
     *result_operators.CLASSES,
+    *attention_operators.CLASSES,
     *runtime_operators.CLASSES,
     *panels.CLASSES,
 )
@@ -31,12 +34,14 @@ def register() -> None:
     bpy.types.Scene.amr = bpy.props.PointerProperty(type=properties.AMR_PG_settings)
     handlers.register()
     thumbnails.register()
+    legend.register()
     atexit.register(_stop_children)
 
 
 def unregister() -> None:
     _stop_children()
     atexit.unregister(_stop_children)
+    legend.unregister()
     thumbnails.unregister()
     handlers.unregister()
     del bpy.types.Scene.amr

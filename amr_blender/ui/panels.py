@@ -4,8 +4,9 @@ import bpy
 
 from .. import preferences
 from ..contract.errors import AmrError
+from ..scene import attention
 from ..scene.strip import check_strip
-from . import gather, problems, results, runner, text, thumbnails
+from . import attention_operators, gather, problems, results, runner, text, thumbnails
 from .operators import AMR_OT_choose_person, AMR_OT_find_people, AMR_OT_reconstruct
 
 MOST_GAPS = 4
@@ -269,9 +270,38 @@ def facts(entry):
     if entry.lens_mm:
         known.append(("Lens", text.lens(entry.lens_mm, entry.lens_low_mm, entry.lens_high_mm, entry.focal_source)))
         known.append(("Camera", text.tilt(entry.looks_down_deg, entry.rolled_deg)))
+    if entry.refinement_keys:
+        known.append(("Correctives", f"{entry.refinement_keys} keys, within {entry.refinement_error_mm:.1f} mm"))
+    if entry.has_attention:
+        known.append(("Attention", f"shown within {entry.attention_error:.1%}"))
     if entry.baked:
         known.append(("Baked copy", f"{entry.baked_keys} keys, within {entry.baked_error_mm:.1f} mm"))
     return known
+
+
+# --------------------------------------------------------------------------------------------------------- attention
+
+
+def draw_attention(layout, context):
+    entry = results.active(context.scene)
+    body = context.scene.objects.get(entry.mesh)
+    there, showing = attention.modes(body), attention.shown(body)
+    row = layout.row(align=True)
+    for mode, label, _ in attention_operators.MODE_ITEMS:
+        if mode in there:
+            row.operator("amr.show_attention", text=label, depress=mode == showing).mode = mode
+    if not there:
+        lines(layout, context, "The body of this result is gone, or what showed its attention.", icon="INFO")
+    layout.operator("amr.copy_attention", icon="BRUSH_DATA")
+    worst = [(moment.frame, moment.score) for moment in entry.worst]
+    if worst:
+        lines(layout, context, f"Least sure on frame {text.moments(worst, entry.worst_in_mm)}")
+        layout.operator("amr.next_worst", icon="NEXT_KEYFRAME")
+
+
+def _has_attention(context):
+    entry = results.active(context.scene) if context.scene else None
+    return entry is not None and entry.has_attention
 
 
 # ------------------------------------------------------------------------------------------------------ registration
@@ -312,6 +342,7 @@ CLASSES = (
         for panel in (
             _panel("main", "Reconstruct", space, draw_main),
             _panel("results", "Results", space, draw_results, poll=_has_results),
+            _panel("attention", "Attention", space, draw_attention, poll=_has_attention),
             _panel("person", "Person", space, draw_person),
             _panel("settings", "Actor and Camera", space, draw_settings),
             _panel("baked", "Baked Copy", space, draw_baked, draw_header=_draw_baked_header),

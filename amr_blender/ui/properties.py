@@ -22,6 +22,13 @@ class AMR_PG_person(bpy.types.PropertyGroup):
     thumbnail: StringProperty(name="Picture", subtype="FILE_PATH")
 
 
+class AMR_PG_moment(bpy.types.PropertyGroup):
+    """A frame on which the network was unsure."""
+
+    frame: IntProperty(name="Frame")
+    score: FloatProperty(description="Mean expected error in mm, or mean attention")
+
+
 class AMR_PG_result(bpy.types.PropertyGroup):
     """One result: the names of what was made, and what the animator should know about it."""
 
@@ -39,6 +46,12 @@ class AMR_PG_result(bpy.types.PropertyGroup):
     frames_empty: StringProperty(description="Scene frames without keys, for nobody was seen there; one stretch a line")
     baked_keys: IntProperty()
     baked_error_mm: FloatProperty()
+    refinement_keys: IntProperty(description="Corrective shape keys of the rigged body")
+    refinement_error_mm: FloatProperty(description="By which a vertex may be off for there being so few")
+    has_attention: BoolProperty()
+    attention_error: FloatProperty(description="Largest difference of what is shown to what the network said, 0 to 1")
+    worst: CollectionProperty(type=AMR_PG_moment)
+    worst_in_mm: BoolProperty()
     height_m: FloatProperty()
     height_given: BoolProperty()
     lens_mm: FloatProperty()
@@ -112,4 +125,4 @@ class AMR_PG_settings(bpy.types.PropertyGroup):
     active_result: IntProperty(name="Result")
 
 
-CLASSES = (AMR_PG_person, AMR_PG_result, AMR_PG_settings)
+CLASSES = (AMR_PG_person, AMR_PG_moment, AMR_PG_result, AMR_PG_settings)

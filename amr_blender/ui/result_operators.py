@@ -4,7 +4,8 @@ import bpy
 from bpy.props import EnumProperty
 
 from .. import preferences
-from . import problems, redraw, results
+from ..scene import attention
+from . import problems, redraw, results, shading
 from .base import AmrOperator
 
 SHOWN_PARTS = (
@@ -71,15 +72,19 @@ class AMR_OT_view_camera(ResultOperator, bpy.types.Operator):
 
 
 class AMR_OT_forget_result(ResultOperator, bpy.types.Operator):
-    """Take this entry off the list. The objects stay"""
+    """Take this entry off the list. The objects stay, without their attention shown"""
 
     bl_idname = "amr.forget_result"
     bl_label = "Take Off the List"
 
     def run(self, context):
         settings = context.scene.amr
+        body = context.scene.objects.get(results.active(context.scene).mesh)
+        if attention.shown(body):  # nothing else would offer to hide it
+            attention.show(body, "")
         settings.results.remove(settings.active_result)
         settings.active_result = max(0, min(settings.active_result, len(settings.results) - 1))
+        shading.bring_in_line()
 
 
 class AMR_OT_copy_diagnostics(AmrOperator, bpy.types.Operator):

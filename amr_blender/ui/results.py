@@ -37,6 +37,7 @@ def bring_in(context, scene, take, clip, name, baked_max_error_mm):
     entry.frames_filled = made.filled
     entry.frames_empty = "\n".join(text.frame_range(first, last) for first, last in made.empty)
     _describe(entry, take, made.warnings)
+    _describe_refinement(entry, made)
     return entry
 
 
@@ -53,6 +54,15 @@ def _describe(entry, take, warnings):
     _describe_camera(entry, take)
     told = [warning["message"] for warning in take.meta.get("warnings", [])]
     entry.warnings = "\n".join([*told, *warnings])
+
+
+def _describe_refinement(entry, made):
+    entry.refinement_keys, entry.refinement_error_mm = made.refinement_keys, made.refinement_error_mm
+    entry.has_attention, entry.attention_error = made.attention.shown, made.attention.error
+    entry.worst_in_mm = made.attention.worst_in_mm
+    for frame, score in made.attention.worst:
+        moment = entry.worst.add()
+        moment.frame, moment.score = frame, score
 
 
 def _describe_camera(entry, take):

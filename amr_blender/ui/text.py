@@ -43,6 +43,11 @@ def lens(mm: float, low_mm: float, high_mm: float, source: str) -> str:
     return f"{mm:.0f} mm{between}, {source or 'assumed'}"
 
 
+def moments(worst: list[tuple[int, float]], in_mm: bool) -> str:
+    """``143 (31 mm), 12 (27 mm)``; scores that are no millimetres as ``143 (0.31)``."""
+    return ", ".join(f"{frame} ({score:.0f} mm)" if in_mm else f"{frame} ({score:.2f})" for frame, score in worst)
+
+
 def tilt(down_deg: float, rolled_deg: float) -> str:
     """``level``, ``4° down``, ``4° up, rolled 2°``."""
     down, rolled = round(down_deg), round(abs(rolled_deg))

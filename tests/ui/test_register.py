@@ -30,7 +30,7 @@ def census(bpy):
 
 def test_register_unregister_register(blender):
     import amr_blender
-    from amr_blender.ui import thumbnails
+    from amr_blender.ui import legend, thumbnails
 
     before = census(blender)
     amr_blender.register()
@@ -39,7 +39,7 @@ def test_register_unregister_register(blender):
     assert registered["types"]
     amr_blender.unregister()
     assert census(blender) == before
-    assert thumbnails._collection is None
+    assert thumbnails._collection is None and legend._handle is None
     amr_blender.register()
     assert census(blender) == registered
     amr_blender.unregister()
@@ -112,6 +112,6 @@ def test_operators_gather_call_and_report(blender):
 
 def test_operators_that_write_data_can_be_undone(blender):
     writers = {"import_take", "import_people", "choose_person", "choose_strip", "select_result", "show_result"}
-    writers |= {"view_camera", "forget_result"}
+    writers |= {"view_camera", "forget_result", "show_attention", "copy_attention"}
     undoable = {c.bl_idname[4:] for c in classes() if issubclass(c, blender.types.Operator) and "UNDO" in c.bl_options}
     assert undoable == writers
