@@ -19,6 +19,8 @@ VERTEX = "amr_vertex"
 VALUE = "amr_attention"
 NOW = "AMR Attention Now"
 MATERIAL = "AMR Attention"
+_EDGES = 0.8
+"""How much darker the material is where the surface turns away."""
 
 
 def make_image(film: Film, name: str) -> Any:
@@ -114,11 +116,11 @@ def attention_material() -> Any:
     tree.nodes.clear()
     add = _Builder(tree)
     colour = add("ShaderNodeVertexColor").outputs["Color"]
-    # A little of the light, so that the shape can be seen; most of it as it is, so that the legend can be read.
-    lit = add("ShaderNodeBsdfDiffuse", {"Color": colour}).outputs[0]
-    glow = add("ShaderNodeEmission", {"Color": colour}).outputs[0]
-    both = add("ShaderNodeMixShader", {0: 0.8, 1: lit, 2: glow}).outputs[0]
-    add("ShaderNodeOutputMaterial", {"Surface": both})
+    # Lights would bend the colours that the legend explains: darkened edges show the shape instead.
+    facing = add("ShaderNodeLayerWeight", {"Blend": 0.5}).outputs["Facing"]
+    strength = add.math("SUBTRACT", 1.0, add.math("MULTIPLY", facing, _EDGES))
+    glow = add("ShaderNodeEmission", {"Color": colour, "Strength": strength}).outputs[0]
+    add("ShaderNodeOutputMaterial", {"Surface": glow})
     add.tidy()
     return material
 

@@ -38,7 +38,7 @@ def _draw():
         left, bottom = region.width / 2 - scale * _WIDTH / 2, scale * (_MARGIN + _TEXT + 6)
         _bar(left, bottom, scale * _WIDTH, scale * _HEIGHT)
         _label(words, region.width / 2, bottom + scale * (_HEIGHT + 7), scale)
-        for text, place in (("0  not looked at", left), ("refined  1", left + scale * _WIDTH)):
+        for text, place in (("0  little", left), ("much  1", left + scale * _WIDTH)):
             _label(text, place, bottom - scale * (_TEXT + 4), scale, to_the_left=place > left)
 
 
