@@ -30,6 +30,7 @@ def make_image(film: Film, name: str) -> Any:
     image.pixels.foreach_set(film.pixels())
     image.update()
     image.pack()
+    image.buffers_free()  # read again when first shown
     return image
 
 

@@ -15,6 +15,8 @@ MODE_ITEMS = (
     ("PAINTED", "Editable", "The copy that you can paint on, attribute 'AMR Attention'"),
 )
 
+_FBX = "Blender writes no shape keys of a body on which nodes are at work"
+
 
 class AttentionOperator(ResultOperator):
     @classmethod
@@ -39,7 +41,7 @@ class AMR_OT_show_attention(AttentionOperator, bpy.types.Operator):
     @classmethod
     def description(cls, _context, properties):
         what = next(text for key, _, text in MODE_ITEMS if key == properties.mode)
-        return f"{what}. In viewport and render, until you press this again; your material and shading come back"
+        return f"{what}. In viewport and render, until you press this again. Hide it before an FBX export: {_FBX}"
 
     def run(self, context):
         body = self.body(context)
