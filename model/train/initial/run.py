@@ -17,6 +17,7 @@ from model.networks.weights import save_weights
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import NoiseSettings
 
+from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
 from .data import FRAMES, Window, Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
 from .losses import losses, shape_mean, shape_sigma, total
@@ -208,7 +209,6 @@ class Run:
         }
 
     def _save(self) -> None:
-        """The checkpoint, whole or not at all."""
         state = {
             "net": self._net.state_dict(),
             "average": self._average,
@@ -217,15 +217,12 @@ class Run:
             "best": self._best,
             "waited": self._waited,
         }
-        partial = self._folder / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self._folder / "checkpoint.pt")
+        save_checkpoint(self._folder, state)
 
     def _resume(self) -> None:
-        path = self._folder / "checkpoint.pt"
-        if not path.is_file():
+        state = read_checkpoint(self._folder, self._device)
+        if state is None:
             return
-        state = torch.load(path, map_location=self._device, weights_only=True)
         self._net.load_state_dict(state["net"])
         self._average = state["average"]
         for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):

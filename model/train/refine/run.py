@@ -26,6 +26,7 @@ from model.networks.weights import save_weights
 from model.paths import assets_folder
 from model.refine.inputs import Prepared, prepare
 
+from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
 from ..initial.data import pose_space
 from .losses import Judge, total
@@ -233,20 +234,16 @@ class Run:
         return value
 
     def _save(self) -> None:
-        """The checkpoint, whole or not at all."""
         state: dict[str, Any] = {
             "nets": self._nets.state_dict(), "average": self._average, "optimiser": self._optimiser.state_dict(),
             "step": self._step, "best": self._best,
         }  # fmt: skip
-        partial = self._folder / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self._folder / "checkpoint.pt")
+        save_checkpoint(self._folder, state)
 
     def _resume(self) -> None:
-        path = self._folder / "checkpoint.pt"
-        if not path.is_file():
+        state = read_checkpoint(self._folder, self._device)
+        if state is None:
             return
-        state = torch.load(path, map_location=self._device, weights_only=True)
         self._nets.load_state_dict(state["nets"])
         self._average = state["average"]
         self._optimiser.load_state_dict(state["optimiser"])
