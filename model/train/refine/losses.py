@@ -50,9 +50,17 @@ class Judge:
 
     def refined(self, output: HrnOutput | None) -> Tensor:
         """(B, T, V_2, 3) about the hips; None is the estimate as it was."""
-        turn, shift, offsets = (None, None, None) if output is None else (
-            output.turn, output.shift_m, output.offsets_m[WORK_LEVEL])  # fmt: skip
-        posed = self._posed(self.start.people, self.start.local, self.start.root_cam_m, turn, shift)
+        return self._skin(*self._moved(output))
+
+    def _moved(self, output: HrnOutput | None) -> tuple[PosedBody, Tensor | None]:
+        """The estimate as refined, and its offsets at ``WORK_LEVEL``."""
+        start = self.start
+        if output is None:
+            return self._posed(start.people, start.local, start.root_cam_m, None, None), None
+        posed = self._posed(start.people, start.local, start.root_cam_m, output.turn, output.shift_m)
+        return posed, output.offsets_m[WORK_LEVEL]
+
+    def _skin(self, posed: PosedBody, offsets: Tensor | None) -> Tensor:
         return posed.level(WORK_LEVEL, offsets) - posed.heads_m[:, :, :1]
 
     def terms(self, output: HrnOutput, dan: DanOutput, goal: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -67,9 +75,8 @@ class Judge:
         own = self._posed(self.truth.people, self.start.local, self.start.root_cam_m, output.turn, output.shift_m)
         coarse = own.level(HEAD_LEVEL) - own.heads_m[:, :, :1]
         off = coarse - true[:, :, : coarse.shape[2]]  # a level's vertices are the first of the next one's
-        refined = self.refined(output)
-        error_m = (refined - true).norm(dim=-1)
-        placed = self._posed(self.start.people, self.start.local, self.start.root_cam_m, output.turn, output.shift_m)
+        placed, offsets = self._moved(output)
+        error_m = (self._skin(placed, offsets) - true).norm(dim=-1)
         missed = self._where(placed.level(HEAD_LEVEL), self.seen.crop_K) - where
         step = torch.diff(off, dim=1).norm(dim=-1).mean(-1) if off.shape[1] > 1 else off.new_zeros(())
         error_mm = 1000 * error_m.detach()
