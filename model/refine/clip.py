@@ -67,34 +67,31 @@ class Clip:
         given = (self._places_m, self._confidence, self._sigma_m, self.present, self.time_s)
         return complexity(*(values[frames] for values in given))
 
+    def frames(self, part: slice) -> dict[str, Tensor]:
+        """What ``Start`` and ``Seen`` hold of a stretch, (T, ...) each, but for people and pictures."""
+        return {
+            "local": all_rotations(self._space, self._pose.part(part), self._fingers).float(),
+            "root_cam_m": self._pose.position[part].float(),
+            "sigma_m": self._sigma_m[part],
+            "crop_K": self.crop_K[part],
+            "landmarks": self._landmarks[part],
+            "confidence": self._confidence[part],
+            "present": self.present[part],
+            "time_s": self.time_s[part],
+        }
+
     def windows(
         self, parts: Sequence[slice], rgb: NDArray[np.uint8], body: BodyMap, device: torch.device
     ) -> tuple[Start, Seen]:
         """Windows of equal length, with (B, T, 128, 128, 3) ``rgb``, as the networks want them."""
-
-        def stacked(values: Tensor) -> Tensor:
-            return torch.stack([values[part] for part in parts]).to(device)
-
-        local = torch.stack([all_rotations(self._space, self._pose.part(part), self._fingers) for part in parts])
+        told = [self.frames(part) for part in parts]
+        own = {name: torch.stack([frames[name] for frames in told]).to(device) for name in told[0]}
         vertices, heads = (
             values.float().to(device).expand(len(parts), -1, -1) for values in (self.rest.vertices_m, self.rest.heads_m)
         )
         people = People.at_rest(vertices, heads, body)
-        start = Start(
-            local=local.float().to(device),
-            root_cam_m=stacked(self._pose.position).float(),
-            people=people,
-            sigma_m=stacked(self._sigma_m),
-        )
-        seen = Seen(
-            rgb=torch.from_numpy(rgb).to(device).permute(0, 1, 4, 2, 3),
-            crop_K=stacked(self.crop_K),
-            landmarks=stacked(self._landmarks),
-            confidence=stacked(self._confidence),
-            present=stacked(self.present),
-            time_s=stacked(self.time_s),
-        )
-        return start, seen
+        start = Start(people=people, **{name: own.pop(name) for name in ("local", "root_cam_m", "sigma_m")})
+        return start, Seen(rgb=torch.from_numpy(rgb).to(device).permute(0, 1, 4, 2, 3), **own)
 
     def _points_px(self) -> Tensor:
         """(T, N, 2) of the estimated body in the picture."""

@@ -1,9 +1,9 @@
 """What the real detector sees of plays: ``python -m model.train.initial.detected --out build/detected --count 1200``.
 
 A play is drawn around its person and tracked as footage is, with fewer looks of the detector and one look of the
-landmark network at each frame.  Every number gives one file with the landmarks and the truth, or a marker where the
-detector found nobody, or something else; each is a function of its part and number.  People and motions are those of
-``data``: ``Plays.person`` counts in ``crowd_of`` the part.
+landmark network at each frame.  Every number gives one file with the landmarks and the truth and, in a folder beside,
+one with the pictures; or a marker where the detector found nobody, or something else.  Each is a function of its part
+and number.  People and motions are those of ``data``: ``Plays.person`` counts in ``crowd_of`` the part.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from model.paths import assets_folder
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.plays import Plays, Theatre
 from model.synth.picture_clips import ClipMaker, PictureClip, frame_K, frame_size
+from model.synth.picture_file import save_pictures
 from model.synth.splits import seeds
 from model.video import Frame, Video, VideoInfo
 
@@ -46,6 +47,10 @@ FEWEST_FRAMES = 12
 LOST = 0.18
 """Further from the truth, in statures and the median of a clip's frames, the detector looks at something else."""
 NOBODY, SOMEBODY_ELSE = "nobody", "somebody else"
+PICTURES = "pictures"
+"""Folder in that of the clips."""
+REFINEMENTS = range(500, 2000)
+"""Numbers of the clips that the refinement is trained on, and the initial network is not."""
 _JUDGED = np.arange(11, len(LANDMARK_NAMES))
 
 
@@ -114,6 +119,11 @@ def detect(clip: PictureClip, fps: float, networks: Networks) -> Landmarks | Non
 def _quiet(stage: str, done: int, total: int) -> None: ...
 
 
+def for_refinement(number: int) -> bool:
+    """Whether a training clip is the refinement's."""
+    return number in REFINEMENTS
+
+
 def true_px(play: Plays) -> Array:
     """(T, 33, 2) pixels of the whole frame."""
     return project_px(play.points_cam_m[0, :, : len(LANDMARK_NAMES)].astype(np.float64), frame_K(play))
@@ -148,6 +158,10 @@ class Pool:
     def file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npz"
 
+    def pictures(self, number: int) -> Path:
+        """What ``load_pictures`` reads."""
+        return self._folder / PICTURES / f"{number:06d}.npz"
+
     def marker(self, number: int) -> Path:
         """Says why there is no file."""
         return self.file(number).with_suffix(".none")
@@ -159,8 +173,8 @@ class Pool:
     def _shape(self, play: Plays) -> Tensor:
         return self._crowd.shape[int(play.person[0])]
 
-    def made(self, number: int) -> Detected | str:
-        """Clip ``number``, or why it is of no use."""
+    def made(self, number: int) -> tuple[Detected, PictureClip] | str:
+        """Clip ``number`` and its pictures, or why it is of no use."""
         play, clip = self.drawn(number)
         landmarks = detect(clip, float(play.fps[0]), self._networks)
         if landmarks is None or landmarks.present.sum() < min(FEWEST_FRAMES, self._frames):
@@ -170,15 +184,17 @@ class Pool:
         stature_m = float(self._crowd.stature_m[int(play.person[0])])
         if np.median(away_m(landmarks, play)) > LOST * stature_m:
             return SOMEBODY_ELSE
-        return Detected(landmarks, play, self._shape(play).numpy(), stature_m, clip.visible)
+        return Detected(landmarks, play, self._shape(play).numpy(), stature_m, clip.visible), clip
 
     def make(self, number: int) -> None:
         """Write clip ``number`` unless it, or its marker, is there."""
         if self.file(number).is_file() or self.marker(number).is_file():
             return
         found = self.made(number)
-        if isinstance(found, Detected):
-            found.save(self.file(number))
+        if not isinstance(found, str):
+            detected, clip = found
+            save_pictures(self.pictures(number), clip)
+            detected.save(self.file(number))  # last: where it is, the pictures are
             return
         with written_whole(self.marker(number)) as stream:
             stream.write(found.encode())

@@ -1,8 +1,11 @@
-"""What the refinement learns from: detected clips, drawn again, estimated, and cut out as the product cuts them.
+"""What the refinement learns from: detected clips, estimated and cut out as the product does it.
 
-``python -m model.train.refine.stock`` takes the clips of ``model.train.initial.detected`` one by one:
-it draws their pictures, estimates them as the product does with this commit's network and fit, and keeps what DAN and
-HRN are given beside the truth.  A clip's file is a function of the clip and of the estimate.
+``python -m model.train.refine.stock`` takes the clips of ``model.train.initial.detected`` one by one: it estimates them
+as the product does with this commit's network and fit, and keeps what DAN and HRN are given beside the truth.  A clip's
+file is a function of the clip and of the estimate.
+
+The initial network must not have been trained on these clips: it knows its own by heart, and what is wrong with them
+then is nothing like what will be wrong with others.  So some numbers of the pool are the refinement's alone.
 """
 
 from __future__ import annotations
@@ -16,29 +19,27 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from amr_blender.contract.errors import AmrError
 from amr_blender.contract.files import written_whole
 from amr_blender.contract.job import Job
 from model.body.hands import relaxed_fingers
-from model.body.raster import project
 from model.estimate import Plan, solved
-from model.estimate.pose_space import PoseSpace
-from model.refine.crops import crop_cameras, cut
-from model.synth.picture_clips import ClipMaker, PictureClip, frame_K
-from model.synth.splits import seeds
+from model.estimate.pose_space import Pose, PoseSpace
+from model.estimate.refined import all_rotations
+from model.refine.clip import Clip
+from model.refine.crops import cut
+from model.synth.picture_clips import PictureClip, frame_K
+from model.synth.picture_file import load_pictures
 from model.video import VideoInfo
 
 from ..initial.data import pose_space
-from ..initial.detected import FIRST, Detected
+from ..initial.detected import FIRST, PICTURES, Detected, for_refinement
 
 KNOWN_LENS = 0.3
 """Share of the clips whose focal length the estimate is told."""
 MASK_PX = 32
-_COARSE = 4
-"""Every so-manieth vertex is enough to find where a body is."""
 _CANNOT = ".none"
 
 
@@ -92,25 +93,25 @@ class Stock:
     """Makes the files.
 
     Args:
-        clips: folder of the detected clips. folder: of the files. first: number of the first clip's play. maker: draws.
+        clips: folder of the detected clips. folder: of the files. first: number of the first clip's play.
     """
 
-    def __init__(self, clips: Path, folder: Path, first: int, maker: ClipMaker) -> None:
-        self._clips, self._folder, self._first, self._maker = clips, folder, first, maker
+    def __init__(self, clips: Path, folder: Path, first: int) -> None:
+        self._clips, self._folder, self._first = clips, folder, first
         self._space: PoseSpace = pose_space()
 
     def numbers(self) -> list[int]:
-        """The clips that there are."""
-        return [int(path.stem) for path in sorted(self._clips.glob("[0-9]*.npz"))]
+        """The clips that there are to learn from."""
+        numbers = [int(path.stem) for path in sorted(self._clips.glob("[0-9]*.npz"))]
+        return [number for number in numbers if self._first != FIRST["train"] or for_refinement(number)]
 
     def make(self, number: int) -> None:
         """Write the file of a clip, or a marker that says why there is none."""
         path = self._folder / f"{number:06d}.npz"
         if path.is_file() or path.with_suffix(_CANNOT).is_file():
             return
-        clip = Detected.load(self._clips / f"{number:06d}.npz")
-        rng = np.random.default_rng([self._first + number, 19])
-        pictures = self._maker.clip(clip.play, torch.from_numpy(clip.shape), rng)
+        name = f"{number:06d}.npz"
+        clip, pictures = Detected.load(self._clips / name), load_pictures(self._clips / PICTURES / name)
         try:
             self.footage(clip, pictures, number).save(path)
         except AmrError as error:
@@ -128,43 +129,23 @@ class Stock:
         told = np.random.default_rng([self._first + number, 20]).random() < KNOWN_LENS
         job = Job("drawn", "drawn", focal_px=float(true_K[0, 0]) if told else None)
         found = solved(clip.landmarks, space, _info(clip, width, height), job, Plan.of("standard"))
-        pose, rest, landmarks = found.solution.pose, found.solution.rest, found.sides.landmarks
-        focal = found.solution.shared.focal_px
-        K = np.array([[focal, 0, true_K[0, 2]], [0, focal, true_K[1, 2]], [0, 0, 1.0]])
-        local = space.local_rotations(pose.orientation, pose.angles)
-        true_local = space.local_rotations(
-            torch.from_numpy(play.orientation[0]).double(), torch.from_numpy(play.angles[0]).double()
-        )
-        bones, turns = relaxed_fingers(space.body)
-        local[:, bones] = true_local[:, bones] = turns
-        points = space.body.pose(rest, local.float(), pose.position.float())[:, ::_COARSE]
-        px, _ = project(points, torch.from_numpy(K).float().expand(len(points), 3, 3))
-        present, time_s = torch.from_numpy(landmarks.present), torch.from_numpy(landmarks.time_s)
-        seen_px = torch.from_numpy(np.nan_to_num(landmarks.px)).float()
-        crop_K = crop_cameras(px, seen_px, present, time_s, torch.from_numpy(K))
-        picture_K = K.copy()
+        estimate = Clip(space, found)
+        picture_K = estimate.picture_K.copy()
         picture_K[:2, 2] -= pictures.corner_px
         picture_K[:2] /= pictures.scale
-        crops = crop_K.double().numpy()
+        crops = estimate.crop_K.double().numpy()
         rgb = [cut(image, picture_K, crop) for image, crop in zip(pictures.images, crops, strict=True)]
         masks = [_mask(mask, picture_K, crop) for mask, crop in zip(pictures.silhouette, crops, strict=True)]
-        assert found.learned is not None
-        sigma = found.learned.landmark_sigma_m
+        truth = Pose(*(torch.from_numpy(a[0]).double() for a in (play.root_cam_m, play.orientation, play.angles)))
+        kept = {name: value.numpy() for name, value in estimate.frames(slice(None)).items()}
         return Footage(
             rgb=np.ascontiguousarray(np.stack(rgb).transpose(0, 3, 1, 2)),
-            crop_K=crop_K.numpy(),
-            landmarks=_in_crop(seen_px, K, crops),
-            confidence=np.nan_to_num(landmarks.visibility).astype(np.float32),
-            present=landmarks.present,
-            time_s=(landmarks.time_s - landmarks.time_s[0]).astype(np.float32),
-            local=local.numpy().astype(np.float32),
-            root_cam_m=pose.position.numpy().astype(np.float32),
+            **kept,
             shape=found.solution.shape.numpy().astype(np.float32),
-            sigma_m=sigma.numpy().astype(np.float32),
-            true_local=true_local.numpy().astype(np.float32),
+            true_local=all_rotations(space, truth, relaxed_fingers(space.body)).numpy().astype(np.float32),
             true_root_cam_m=play.root_cam_m[0],
             true_shape=clip.shape,
-            true_focal=np.float32(true_K[0, 0] / focal),
+            true_focal=np.float32(true_K[0, 0] / estimate.picture_K[0, 0]),
             mask=np.stack(masks),
         )
 
@@ -172,13 +153,6 @@ class Stock:
 def _info(clip: Detected, width: int, height: int) -> VideoInfo:
     frames = len(clip.landmarks.frames)
     return VideoInfo("drawn", width, height, float(clip.play.fps[0]), frames, 0, "", None)
-
-
-def _in_crop(px: Tensor, K: NDArray[np.floating], crops: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(T, 33, 2) pixels to crop units."""
-    rays = (px.double().numpy() - K[:2, 2]) / K[0, 0]
-    scale, corner = crops[:, None, [0, 1], [0, 1]], crops[:, None, :2, 2]
-    return np.asarray(rays * scale + corner, np.float32)
 
 
 def _mask(mask: NDArray[np.bool_], picture_K: NDArray[np.floating], crop_K: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -199,7 +173,7 @@ def main() -> None:
     torch.set_num_threads(1)
     part = arguments.part
     clips = arguments.clips if part == "train" else arguments.clips.with_name(f"{arguments.clips.name}_{part}")
-    stock = Stock(clips, arguments.out / part, FIRST[part], ClipMaker(pose_space(), seeds("train")))
+    stock = Stock(clips, arguments.out / part, FIRST[part])
     for number in tqdm(stock.numbers()[: arguments.most], desc="clips", disable=None):
         stock.make(number)
 
