@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class ConvertedNetwork(nn.Module):
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)), persistent=False)
         last_use = {name: number for number, step in enumerate(self.steps) for name in step["in"]}
         kept = set(self.outputs.values())
+        sums = [step["out"] for before, step in pairwise(self.steps) if before["op"] == "resize"]
+        self._features = sums[1] if len(sums) > 1 else ""
         self._free = [
             [name for name in set(step["in"]) if last_use[name] == number and name not in kept]
             for number, step in enumerate(self.steps)
@@ -57,6 +60,24 @@ class ConvertedNetwork(nn.Module):
                 f"The network {path.name} is missing or damaged ({path.parent}).",
                 "Run 'python3.11 build_addon.py setup', or install the add-on's zip again.",
             ) from error
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, S, S) float32 images to the (N, 48, S / 8, S / 8) that the landmark network makes its heatmaps of,
+        0 to about 16: the pretrained features of the frame.
+
+        Raises:
+            ValueError: the network has none.
+        """
+        if not self._features:
+            raise ValueError("only the landmark network has features")
+        values = {self.input_name: images}
+        for step, free in zip(self.steps, self._free, strict=True):
+            values[step["out"]] = self._run(step, [values[name] for name in step["in"]])
+            if step["out"] == self._features:
+                break
+            for name in free:
+                values.pop(name, None)
+        return values[self._features]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(N, 3, S, S) float32 images to named outputs, laid out as TensorFlow does: (N, ...), channels last."""

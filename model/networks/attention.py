@@ -1,8 +1,10 @@
 """DAN, the Dynamic Attention Network: where on the body another look pays, and how wrong the estimate may be.
 
-A convolutional network reads the frame (the crop's pixels and the landmarks as pictures), another the estimated mesh
-as drawn (``evidence_maps``); a light transformer, factorised over the cells of a frame and over the frames of a window
-(rotary positions in seconds, as in ``initial``), lets both see each other and the motion.  Then, per cell,
+A convolutional network reads the frame, another the estimated mesh as drawn (``evidence_maps``).  The frame's is
+pretrained below: BlazePose's trunk, trained on more real people than can be drawn, gives features that mean the same in
+drawn and in real footage; a few layers on top are trained here, beside the landmarks as pictures.  A light transformer,
+factorised over the cells of a frame and over the frames of a window (rotary positions in seconds, as in ``initial``),
+lets both see each other and the motion.  Then, per cell,
 
     A = sigmoid(W1 F_mesh + W2 F_frame + b).
 
@@ -33,23 +35,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .body_map import HEAD_LEVEL, WORK_LEVEL, BodyMap
-from .evidence_maps import MESH_CHANNELS, SIGN_CHANNELS
+from .evidence_maps import FRAME_CHANNELS, MESH_CHANNELS, SIGN_CHANNELS
 from .layers import ResBlock, SpaceTimeBlock, as_rows, corners, gathered, halving, rotary
 
 CELLS = 16
 """Sides of the feature maps and of the mask."""
+_FEATURE_SCALE = 0.25
 _USUAL_MM = 40.0
 SIGMA_MM = (1.0, 1000.0)
 
 
 @dataclass(frozen=True)
 class DanSettings:
-    """Size of the network.  ``pixels``: channels of the finest stage, ``features``: of F_frame and F_mesh, ``residual``
+    """Size of the network.  ``fine``: channels of the finer stage, ``features``: of F_frame and F_mesh, ``residual``
     blocks in each stage; ``width`` and ``depth`` of the transformer, ``head`` of what is said of vertices."""
 
-    pixels: int = 32
+    fine: int = 64
     features: int = 64
-    residual: int = 2
+    residual: int = 1
     detail: int = 32
     width: int = 192
     depth: int = 3
@@ -64,8 +67,8 @@ class DanSettings:
 class DanInput:
     """B windows of T frames, V_2 vertices of ``WORK_LEVEL``."""
 
-    rgb: Tensor
-    """(B, T, 3, 128, 128) 0..1, the crop."""
+    features: Tensor
+    """(B, T, FRAME_CHANNELS, 32, 32) the pretrained features of the crop."""
     signs: Tensor
     """(B, T, SIGN_CHANNELS, 32, 32) of ``landmark_maps``."""
     mesh: Tensor
@@ -99,8 +102,8 @@ class DanOutput:
 
     @property
     def mask(self) -> Tensor:
-        """(B, T, 128, 128) A over the frame's crop."""
-        return functional.interpolate(self.mask_logit.sigmoid(), scale_factor=8, mode="bilinear")
+        """(B, T, 256, 256) A over the frame's crop."""
+        return functional.interpolate(self.mask_logit.sigmoid(), scale_factor=16, mode="bilinear")
 
     @property
     def attention(self) -> Tensor:
@@ -109,27 +112,25 @@ class DanOutput:
 
 
 class FrameNet(nn.Module):
-    """(N, 3, 128, 128) pixels and (N, SIGN_CHANNELS, 32, 32) to (N, 2 pixels, 32, 32) and (N, features, 16, 16)."""
+    """(N, FRAME_CHANNELS, 32, 32) pretrained features and (N, SIGN_CHANNELS, 32, 32) to (N, fine, 32, 32) and
+    (N, features, 16, 16)."""
 
-    def __init__(self, pixels: int, features: int, residual: int) -> None:
+    def __init__(self, fine: int, features: int, residual: int) -> None:
         super().__init__()
-        self.fine = nn.Sequential(halving(3, pixels), nn.ReLU(), halving(pixels, 2 * pixels))
-        self.signs = nn.Conv2d(SIGN_CHANNELS, 2 * pixels, 3, padding=1)
-        self.middle = nn.Sequential(*(ResBlock(2 * pixels) for _ in range(residual)))
-        self.coarse = nn.Sequential(halving(2 * pixels, features), *(ResBlock(features) for _ in range(residual)))
+        self.known, self.signs = nn.Conv2d(FRAME_CHANNELS, fine, 1), nn.Conv2d(SIGN_CHANNELS, fine, 3, padding=1)
+        self.middle = nn.Sequential(*(ResBlock(fine) for _ in range(residual)))
+        self.coarse = nn.Sequential(halving(fine, features), *(ResBlock(features) for _ in range(residual)))
 
-    def forward(self, rgb: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
-        fine = self.middle(self.fine(2 * rgb - 1) + self.signs(signs))
+    def forward(self, known: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
+        fine = self.middle(self.known(_FEATURE_SCALE * known) + self.signs(signs))
         return fine, self.coarse(fine)
 
 
 class MeshNet(nn.Sequential):
     """(N, MESH_CHANNELS, 64, 64) to (N, features, 16, 16)."""
 
-    def __init__(self, pixels: int, features: int) -> None:
-        super().__init__(
-            halving(MESH_CHANNELS, 2 * pixels), nn.ReLU(), halving(2 * pixels, features), ResBlock(features)
-        )
+    def __init__(self, fine: int, features: int) -> None:
+        super().__init__(halving(MESH_CHANNELS, fine), nn.ReLU(), halving(fine, features), ResBlock(features))
 
 
 class DAN(nn.Module):
@@ -143,7 +144,7 @@ class DAN(nn.Module):
         super().__init__()
         self.body = body
         self.settings = s = settings or DanSettings()
-        self.frame_net, self.mesh_net = FrameNet(s.pixels, s.features, s.residual), MeshNet(s.pixels, s.features)
+        self.frame_net, self.mesh_net = FrameNet(s.fine, s.features, s.residual), MeshNet(s.fine, s.features)
         self.tokens = halving(2 * s.features, s.width)
         self.place = nn.Parameter(0.02 * torch.randn((CELLS // 2) ** 2, s.width))
         self.blocks = nn.ModuleList(SpaceTimeBlock(s.width, s.heads) for _ in range(s.depth))
@@ -151,7 +152,7 @@ class DAN(nn.Module):
         self.to_frame, self.to_mesh = nn.Linear(s.width, s.features), nn.Linear(s.width, s.features)
         self.w1, self.w2 = nn.Conv2d(s.features, 1, 1, bias=False), nn.Conv2d(s.features, 1, 1, bias=False)
         self.b = nn.Parameter(torch.zeros(()))
-        self.lateral, self.from_coarse = nn.Conv2d(2 * s.pixels, s.detail, 1), nn.Conv2d(s.features, s.detail, 1)
+        self.lateral, self.from_coarse = nn.Conv2d(s.fine, s.detail, 1), nn.Conv2d(s.features, s.detail, 1)
         self.detail = nn.Conv2d(s.detail, s.detail, 3, padding=1)
         self.silhouette = nn.Conv2d(s.detail, 1, 1)
         self.cells = nn.Conv2d(2 * s.features, s.features, 1)
@@ -159,8 +160,8 @@ class DAN(nn.Module):
         self.head = nn.Sequential(nn.Linear(2 * s.features + 16 + 3, s.head), nn.GELU(), nn.Linear(s.head, 2))
 
     def forward(self, given: DanInput) -> DanOutput:
-        batch, frames = given.rgb.shape[:2]
-        fine, frame = self.frame_net(given.rgb.flatten(0, 1), given.signs.flatten(0, 1))
+        batch, frames = given.time_s.shape
+        fine, frame = self.frame_net(given.features.flatten(0, 1), given.signs.flatten(0, 1))
         mesh = self.mesh_net(given.mesh.flatten(0, 1))
         told = self._told(frame, mesh, given.time_s)
         frame, mesh = (

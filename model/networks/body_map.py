@@ -16,7 +16,7 @@ HEAD_LEVEL = 1
 """Where vertices are tokens: for what is not seen, and for pooling to bones."""
 PARTS = ("Head", "Torso", "Arm.L", "Arm.R", "Leg.L", "Leg.R")
 _PART_OF = {"Hand.L": "Arm.L", "Hand.R": "Arm.R", "Foot.L": "Leg.L", "Foot.R": "Leg.R"}
-LANDMARKS = 33
+LANDMARKS, HIPS = 33, [23, 24]
 _NEAR, _REACH_M = 3, 0.08
 """Landmarks that a vertex listens to, and the standard deviation of how far."""
 _SHORTEST_LEVER_M = 0.05

@@ -16,8 +16,11 @@ from model.body.raster import hits, project, rasterise, vertex_normals, visible
 
 from .body_map import PARTS, WORK_LEVEL, BodyMap
 
-MESH_PX, FRAME_PX, SIGNS_PX, DEPTH_PX = 64, 128, 32, 128
-"""Sides of the mesh's maps, of the frame's crop, of the landmarks' maps, and of the depth that says what is hidden."""
+MESH_PX, FRAME_PX, SIGNS_PX, DEPTH_PX = 64, 256, 32, 128
+"""Sides of the mesh's maps, of the frame's crop, of the landmarks' maps and the frame's features, and of the depth that
+says what is hidden."""
+FRAME_CHANNELS = 48
+"""Of the frame's features (``model.detect.networks``)."""
 MESH_CHANNELS = 1 + 1 + 3 + len(PARTS)
 SIGN_CHANNELS = 6 + 2 + 1
 _GROUPS = (

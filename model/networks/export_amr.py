@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from .attention import DAN, DanInput, DanOutput
 from .body_map import HEAD_LEVEL, LANDMARKS, WORK_LEVEL
-from .evidence_maps import FRAME_PX, MESH_CHANNELS, MESH_PX, SIGN_CHANNELS, SIGNS_PX
+from .evidence_maps import FRAME_CHANNELS, MESH_CHANNELS, MESH_PX, SIGN_CHANNELS, SIGNS_PX
 from .export import write_onnx
+from .looking import RESIDUALS
 from .refinement import HRN, VertexLevel
 
 DAN_INPUTS = tuple(f.name for f in fields(DanInput))
@@ -40,7 +41,7 @@ def export_attention(net: DAN, path: Path) -> None:
     """Write DAN; inputs and outputs are those of ``DanInput`` and ``DanOutput``, by name, any batch, any frames."""
     device, shape, count = next(net.parameters()).device, (2, 3), net.body.hierarchy.sizes[WORK_LEVEL]
     example = (
-        torch.zeros(*shape, 3, FRAME_PX, FRAME_PX, device=device),
+        torch.zeros(*shape, FRAME_CHANNELS, SIGNS_PX, SIGNS_PX, device=device),
         torch.zeros(*shape, SIGN_CHANNELS, SIGNS_PX, SIGNS_PX, device=device),
         torch.zeros(*shape, MESH_CHANNELS, MESH_PX, MESH_PX, device=device),
         torch.full((*shape, count, 2), 0.5, device=device),
@@ -59,7 +60,7 @@ def export_refinement(net: HRN, folder: Path) -> list[Path]:
     example = (
         torch.zeros(*shape, net.body.hierarchy.sizes[HEAD_LEVEL], net.pose.seen, device=device),
         torch.zeros(*shape, len(net.body.parents), net.pose.inputs, device=device),
-        torch.zeros(*shape, 3 * LANDMARKS, device=device),
+        torch.zeros(*shape, RESIDUALS * LANDMARKS, device=device),
         torch.zeros(*shape, device=device),
     )
     sizes = {name: {0: "batch", 1: "frames"} for name in (*POSE_INPUTS, *POSE_OUTPUTS)}

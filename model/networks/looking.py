@@ -15,12 +15,16 @@ from model.body.raster import project, vertex_normals
 from model.body.skinning import Kinematics
 from model.estimate.rotation import matrix_from_rotvec
 
-from .body_map import LANDMARKS, WORK_LEVEL, BodyMap
+from .body_map import HIPS, LANDMARKS, WORK_LEVEL, BodyMap
 from .evidence_maps import RESIDUAL_SCALE
 from .layers import as_rows, corners, gathered
 
-SIGHT = 3 + 3 + 3 + 1
-"""Numbers of a vertex beside the sampled features: place about the hips, normal, residual with confidence, visible."""
+RESIDUALS = 3 + 3 + 3
+"""Numbers of a landmark: by how much the estimate misses it in the picture, how sure the detector is of it, and by how
+much the estimate misses it in 3D, as the detector and as the initial network have it."""
+SIGHT = 3 + 3 + RESIDUALS + 1
+"""Numbers of a vertex beside the sampled features: place about the hips, normal, residuals, visible."""
+_LIFT_SCALE = 4.0
 BONE_SIGHT = 6 + 6 + 3
 """Numbers of a bone beside the sampled features: local and whole rotation, place about the hips."""
 
@@ -100,7 +104,7 @@ class PosedBody:
 @dataclass(frozen=True)
 class BoneSight:
     """What is seen of the S moving bones and of the landmarks: ``numbers`` (B, T, S, BONE_SIGHT), ``sampled``
-    (B, T, S, C), ``residual`` (B, T, 33, 3) of the landmarks (scaled, crop units), the last the confidence."""
+    (B, T, S, C), ``residual`` (B, T, 33, RESIDUALS) of the landmarks, scaled to be about one."""
 
     numbers: Tensor
     sampled: Tensor
@@ -113,21 +117,22 @@ class Looking:
     Args:
         body, kinematics, people, posture: who, and how estimated at first.
         frame: (B, T, C', 16, 16) and detail: (B, T, C, 32, 32) of ``DanOutput``.
-        landmarks: (B, T, 33, 2) crop units, as detected. confidence: (B, T, 33). visible: (B, T, V_2) bool.
+        landmarks: (B, T, 33, 2) crop units, as detected. confidence: (B, T, 33). lifted_m: (B, T, 2, 33, 3) about the
+            hips, camera axes, as the detector and the initial network have them. visible: (B, T, V_2) bool.
     """
 
     def __init__(
         self, body: BodyMap, kinematics: Kinematics, people: People, posture: Posture, frame: Tensor, detail: Tensor,
-        landmarks: Tensor, confidence: Tensor, visible: Tensor,
+        landmarks: Tensor, confidence: Tensor, lifted_m: Tensor, visible: Tensor,
     ) -> None:  # fmt: skip
         self._body, self._kinematics, self._people, self._posture = body, kinematics, people, posture
         self._frame, self._detail = as_rows(frame.flatten(0, 1)), as_rows(detail.flatten(0, 1))
         self._sides = (frame.shape[-2:], detail.shape[-2:])
-        self._landmarks, self._confidence = landmarks, confidence
+        self._landmarks, self._confidence, self._lifted_m = landmarks, confidence, lifted_m
         self._visible = visible.flatten(0, 1)
         self._crop_K = posture.crop_K.flatten(0, 1)
         self._posed: PosedBody | None = None
-        self._residual = landmarks.new_zeros(0, 3)
+        self._residual = landmarks.new_zeros(0, RESIDUALS)
 
     @torch.no_grad()
     def _move(self, turn: Tensor, shift: Tensor) -> PosedBody:
@@ -142,7 +147,10 @@ class Looking:
         where, _ = project(landmarks.flatten(0, 1), self._crop_K)
         missed = RESIDUAL_SCALE * (self._landmarks - where.reshape(self._landmarks.shape)).clamp(-0.3, 0.3)
         seen = self._confidence[..., None]
-        self._residual = torch.cat([missed * seen, seen], -1)
+        hips = landmarks[:, :, HIPS].mean(2, keepdim=True)
+        above = _LIFT_SCALE * (self._lifted_m - (landmarks - hips)[:, :, None]).clamp(-1.0, 1.0)
+        there = (seen.amax(2, keepdim=True) > 0).to(above)
+        self._residual = torch.cat([missed * seen, seen, above[:, :, 0] * there, above[:, :, 1] * there], -1)
         return posed
 
     def bones(self, turn: Tensor, shift: Tensor) -> BoneSight:
@@ -172,7 +180,7 @@ class Looking:
             homogeneous = (self._crop_K[picture] @ points[..., None])[..., 0]
             where = homogeneous[:, :2] / homogeneous[:, 2:].clamp(min=0.05)
             near = body.near_index[full] + (picture * LANDMARKS)[:, None]
-            residual = gathered(self._residual.reshape(-1, 3), near, body.near_weight[full])
+            residual = gathered(self._residual.reshape(-1, RESIDUALS), near, body.near_weight[full])
             owner = body.hierarchy.owner(level)[vertex] if level > WORK_LEVEL else vertex
             visible = self._visible[picture, owner][:, None].to(points)
             rows, weights = corners(where, picture, (self._sides[1][0], self._sides[1][1]))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from .attention import DanSettings
 from .body_map import HEAD_LEVEL, LANDMARKS, WORK_LEVEL, BodyMap
 from .layers import SpaceTimeBlock, gathered, rotary
-from .looking import BONE_SIGHT, SIGHT, BoneSight
+from .looking import BONE_SIGHT, RESIDUALS, SIGHT, BoneSight
 
 _LARGEST_TURN = 0.6
 """Radians; a bone that is wrong by more needs another start."""
@@ -99,7 +99,7 @@ class PoseStage(nn.Module):
         self._body, self._half = body, width // settings.heads // 2
         self.seen, self.inputs = seen, inputs
         self.touch = nn.Sequential(nn.Linear(seen, settings.touch), nn.GELU())
-        self.embed, self.of_frame = nn.Linear(settings.touch + inputs, width), nn.Linear(3 * LANDMARKS, width)
+        self.embed, self.of_frame = nn.Linear(settings.touch + inputs, width), nn.Linear(RESIDUALS * LANDMARKS, width)
         self.bone = nn.Parameter(0.1 * torch.randn(len(body.parents), width))
         self.blocks = nn.ModuleList(SpaceTimeBlock(width, settings.heads) for _ in range(settings.pose_depth))
         self.last = nn.LayerNorm(width)
@@ -110,7 +110,7 @@ class PoseStage(nn.Module):
 
         Args:
             seen: (B, T, V_1, F) evidence at the vertices of ``HEAD_LEVEL``. bones: (B, T, S, F') evidence at the bones.
-            frame: (B, T, 33 * 3) residuals of the landmarks. time_s: (B, T).
+            frame: (B, T, 33 * RESIDUALS) residuals of the landmarks. time_s: (B, T).
 
         Returns:
             (B, T, S, width) tokens, (B, T, S, 3) turns and (B, T, 3) shift, unbounded.

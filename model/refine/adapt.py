@@ -28,6 +28,8 @@ from model.networks.looking import PosedBody, Posture
 from .inputs import Seen, Start, landmark_points
 
 STEPS = 8
+_FLOW_PX = 128
+"""Side of the crops for optical flow."""
 REACH = 0.5
 """Bound of the corrections, in uncertainties."""
 LANDMARK, FLOW = 0.015, 0.01
@@ -87,6 +89,7 @@ class _Evidence:
         person = silhouette.sigmoid().flatten(0, 1)[:, None]
         self._person = functional.avg_pool2d(person, 5, 1, 2, count_include_pad=False)
         self._both = seen.present[:, 1:] & seen.present[:, :-1]
+        assert seen.rgb is not None, "adaptation looks at the pixels themselves"
         flow = np.stack([_flow(window) for window in seen.rgb.permute(0, 1, 3, 4, 2).cpu().numpy()])
         self._flow = torch.from_numpy(flow).to(silhouette).flatten(0, 1)
 
@@ -128,7 +131,8 @@ def _flow(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     Each in its own crop: as the crops move, so does what stands still.
     """
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in rgb]
+    small = [cv2.resize(picture, (_FLOW_PX, _FLOW_PX), interpolation=cv2.INTER_AREA) for picture in rgb]
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in small]
     flows = [finder.calc(a, b, np.zeros((*a.shape, 2), np.float32)) for a, b in zip(grey, grey[1:], strict=False)]
-    stacked = np.stack(flows) if flows else np.zeros((0, *rgb.shape[1:3], 2), np.float32)
-    return np.asarray(stacked.transpose(0, 3, 1, 2) / rgb.shape[1], np.float32)
+    stacked = np.stack(flows) if flows else np.zeros((0, _FLOW_PX, _FLOW_PX, 2), np.float32)
+    return np.asarray(stacked.transpose(0, 3, 1, 2) / _FLOW_PX, np.float32)

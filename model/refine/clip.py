@@ -22,6 +22,7 @@ from model.networks.looking import People
 
 from .budget import complexity
 from .crops import crop_cameras
+from .eye import Glimpse
 from .inputs import LEAST_DEPTH_M, Seen, Start
 
 if TYPE_CHECKING:
@@ -56,8 +57,11 @@ class Clip:
             self._sigma_m = found.learned.landmark_sigma_m.float()
         else:
             self._sigma_m = (ERROR_PER_SIGMA * found.solution.sigma_m[:, :LANDMARKS]).float()
+        size = float(self.rest.height_m) / STATURE_M
+        told = evidence.relative_m if found.learned is None else found.learned.landmarks_m
+        self._lifted_m = size * torch.stack([evidence.relative_m, told[:, :LANDMARKS]], 1).float()
         self._places_m = evidence.rays.float() * self._pose.position[:, None, 2:].float()
-        self._places_m *= STATURE_M / float(self.rest.height_m)
+        self._places_m /= size
 
     def __len__(self) -> int:
         return len(self.present)
@@ -76,14 +80,15 @@ class Clip:
             "crop_K": self.crop_K[part],
             "landmarks": self._landmarks[part],
             "confidence": self._confidence[part],
+            "lifted_m": self._lifted_m[part],
             "present": self.present[part],
             "time_s": self.time_s[part],
         }
 
     def windows(
-        self, parts: Sequence[slice], rgb: NDArray[np.uint8], body: BodyMap, device: torch.device
+        self, parts: Sequence[slice], glimpses: Sequence[Sequence[Glimpse]], body: BodyMap, device: torch.device
     ) -> tuple[Start, Seen]:
-        """Windows of equal length, with (B, T, 128, 128, 3) ``rgb``, as the networks want them."""
+        """Windows of equal length, with what is seen in their frames, as the networks want them."""
         told = [self.frames(part) for part in parts]
         own = {name: torch.stack([frames[name] for frames in told]).to(device) for name in told[0]}
         vertices, heads = (
@@ -91,7 +96,9 @@ class Clip:
         )
         people = People.at_rest(vertices, heads, body)
         start = Start(people=people, **{name: own.pop(name) for name in ("local", "root_cam_m", "sigma_m")})
-        return start, Seen(rgb=torch.from_numpy(rgb).to(device).permute(0, 1, 4, 2, 3), **own)
+        rgb = torch.from_numpy(np.stack([[glimpse.rgb for glimpse in part] for part in glimpses]))
+        features = torch.stack([torch.stack([glimpse.features for glimpse in part]) for part in glimpses])
+        return start, Seen(rgb=rgb.permute(0, 1, 4, 2, 3), features=features.to(device).float(), **own)
 
     def _points_px(self) -> Tensor:
         """(T, N, 2) of the estimated body in the picture."""

@@ -39,18 +39,22 @@ class Start:
 class Seen:
     """What the camera and the detector say.  Frames without the person may hold anything finite."""
 
-    rgb: Tensor
-    """(B, T, 3, 128, 128) uint8 of ``crops.cut``."""
+    features: Tensor
+    """(B, T, FRAME_CHANNELS, 32, 32) of the crop, as BlazePose's trunk has them."""
     crop_K: Tensor
     """(B, T, 3, 3) of ``crops.crop_cameras``."""
     landmarks: Tensor
     """(B, T, 33, 2) crop units."""
     confidence: Tensor
     """(B, T, 33) 0..1, as the detector has it."""
+    lifted_m: Tensor
+    """(B, T, 2, 33, 3) landmarks about the hips, camera axes, as the detector and the initial network have them."""
     present: Tensor
     """(B, T) bool."""
     time_s: Tensor
     """(B, T) seconds; only their differences count."""
+    rgb: Tensor | None = None
+    """(B, T, 3, 256, 256) uint8 of ``crops.cut``, for what looks at the pixels themselves."""
 
 
 class Prepared:
@@ -75,7 +79,7 @@ class Prepared:
         posture = Posture(start.local, start.root_cam_m, seen.crop_K)
         return Looking(
             self._body, self._kinematics, start.people, posture, output.frame, output.detail,
-            seen.landmarks, self._confidence, self.given.visible,
+            seen.landmarks, self._confidence, seen.lifted_m, self.given.visible,
         )  # fmt: skip
 
 
@@ -100,7 +104,7 @@ def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: St
     )
     shape = (windows, frames)
     given = DanInput(
-        rgb=seen.rgb.float() / 255.0 * there[..., None, None],
+        features=seen.features.float() * there[..., None, None],
         signs=signs.unflatten(0, shape),
         mesh=drawn.maps.unflatten(0, shape) * there[..., None, None],
         where=drawn.where.unflatten(0, shape),

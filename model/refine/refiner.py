@@ -1,4 +1,4 @@
-"""DAN and HRN over a whole clip, in overlapping windows; the pictures are asked for one by one, as they are needed."""
+"""DAN and HRN over a whole clip, in overlapping windows; what is seen is asked for frame by frame, as it is needed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from amr_blender.contract.errors import RuntimeSetupError
@@ -27,6 +25,7 @@ from .adapt import adapt
 from .budget import Budget
 from .clip import Clip
 from .collector import Collector, Said, Spent
+from .eye import Glimpse
 from .inputs import prepare
 
 ATTENTION_FILE, REFINEMENT_FILE = "amr_attention.safetensors", "amr_refinement.safetensors"
@@ -34,8 +33,8 @@ WINDOW, OVERLAP = 16, 4
 """Frames; the window is what the networks were trained on."""
 _AT_ONCE = 8
 """Windows that a graphics card works on together; a processor gains nothing from it."""
-Pictures = Iterator[NDArray[np.uint8]]
-"""(128, 128, 3) crops of all frames in order."""
+Glimpses = Iterator[Glimpse]
+"""Of all frames in order."""
 _Net = TypeVar("_Net", DAN, HRN)
 
 
@@ -101,31 +100,31 @@ class Refiner:
             raise _unusable(ATTENTION_FILE, error) from error
         return cls(dan, hrn, kinematics, calibration, device, uniform)
 
-    def __call__(self, clip: Clip, pictures: Pictures, budget: Budget, tell: Callable[[int, int], None]) -> Refined:
+    def __call__(self, clip: Clip, glimpses: Glimpses, budget: Budget, tell: Callable[[int, int], None]) -> Refined:
         """Refine a clip; ``tell`` receives (done, total) frames."""
-        return Collector(clip, self._body.hierarchy).collect(self._said(clip, pictures, budget), tell)
+        return Collector(clip, self._body.hierarchy).collect(self._said(clip, glimpses, budget), tell)
 
-    def _said(self, clip: Clip, pictures: Pictures, budget: Budget) -> Iterator[tuple[slice, Tensor, Said]]:
+    def _said(self, clip: Clip, glimpses: Glimpses, budget: Budget) -> Iterator[tuple[slice, Tensor, Said]]:
         """Window by window: its frames, their weights, and what is said of them."""
-        waiting: list[tuple[slice, Tensor, NDArray[np.uint8]]] = []
-        shown: list[NDArray[np.uint8]] = []
+        waiting: list[tuple[slice, Tensor, list[Glimpse]]] = []
+        shown: list[Glimpse] = []
         first = 0
         windows = list(faded_windows(len(clip), WINDOW, OVERLAP))
         for number, (part, weight) in enumerate(windows):
             del shown[: part.start - first]
             first = part.start
             while first + len(shown) < part.stop:
-                shown.append(next(pictures))
-            waiting.append((part, weight, np.stack(shown[: part.stop - part.start])))
+                shown.append(next(glimpses))
+            waiting.append((part, weight, shown[: part.stop - part.start]))
             if len(waiting) == self._at_once or number + 1 == len(windows):
-                parts, weights, rgb = (list(column) for column in zip(*waiting, strict=True))
-                yield from zip(parts, weights, self.windows(clip, parts, np.stack(rgb), budget), strict=True)
+                parts, weights, seen = (list(column) for column in zip(*waiting, strict=True))
+                yield from zip(parts, weights, self.windows(clip, parts, seen, budget), strict=True)
                 waiting = []
 
     @torch.no_grad()
-    def windows(self, clip: Clip, parts: list[slice], rgb: NDArray[np.uint8], budget: Budget) -> list[Said]:
-        """Refine windows of equal length with (B, T, 128, 128, 3) crops."""
-        start, seen = clip.windows(parts, rgb, self._body, self._device)
+    def windows(self, clip: Clip, parts: list[slice], glimpses: list[list[Glimpse]], budget: Budget) -> list[Said]:
+        """Refine windows of equal length with what is seen in each of their frames."""
+        start, seen = clip.windows(parts, glimpses, self._body, self._device)
         ready = prepare(self._body, self._kinematics, self._drawer, start, seen)
         output = self._dan(ready.given)
         attention, complexity = ready.attention(output), [clip.complexity(part) for part in parts]

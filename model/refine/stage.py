@@ -22,6 +22,7 @@ from model.video import Frame
 from .budget import Budget
 from .clip import Clip
 from .crops import cut
+from .eye import Eye
 from .refiner import Refiner
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ class Refinement:
     """Refines what was estimated from some footage (see ``model.estimate.refined.Refine``).
 
     Args:
-        assets: folder of the body's hierarchy. frames: gives the footage's frames anew. quality: not ``draft``.
-        weights: folder of the networks' weights. uniform: as of :class:`Refiner`. refiner: made from a body map to take
-            in the place of the one that is shipped.
+        assets: folder of the body's hierarchy and the pretrained trunk. frames: gives the footage's frames anew.
+        quality: not ``draft``. weights: folder of the networks' weights. uniform: as of :class:`Refiner`. refiner: made
+            from a body map to take in the place of the one that is shipped.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Refinement:
             refiner = self._refiner(body)
         clip = Clip(space, found)
         numbers = found.sides.landmarks.frames.tolist()
-        return refiner(clip, self._pictures(clip, numbers), self._budget, tell)
+        eye = Eye.load(self._assets, self._device)
+        return refiner(clip, eye.glimpses(self._pictures(clip, numbers)), self._budget, tell)
 
     def _pictures(self, clip: Clip, numbers: list[int]) -> Iterator[NDArray[np.uint8]]:
-        """(128, 128, 3) of the frames of these numbers; black where nobody is."""
+        """(256, 256, 3) of the frames of these numbers; black where nobody is."""
         crops, present, found = clip.crop_K.numpy(), clip.present.tolist(), 0
         for frame in self._frames():
             if found < len(numbers) and frame.index == numbers[found]:

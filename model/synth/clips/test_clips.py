@@ -30,7 +30,7 @@ from ..motion.mocap import Sequence, read_sequences
 from ..render.film import Camera, Film, Prop, box
 from ..scene.looks import Wardrobe, random_look
 from ..scene.room import random_place
-from ..scene.scenes import camera_towards, framing_distance, random_lights, random_shape
+from ..scene.scenes import camera_towards, framing_distance, random_lights, random_person
 from ..splits import seeds
 from .clip_folder import detect_clip, is_made, read_landmarks, write_clip
 from .made_clips import BY_HAND, facing_deg, puppet_of, seat
@@ -86,7 +86,7 @@ def make_film(body: AnnyBody, wardrobe: Wardrobe, plan: Plan, sequences: list[Se
     number = plan.number
     test = {kind: first + number for kind, (first, _) in seeds("test").items()}
     rng = np.random.default_rng([test["poses"], 14])
-    shape = random_shape(body, np.random.default_rng([test["bodies"], 11]), age=(0.15, 1.0))
+    shape = random_person(body, np.random.default_rng([test["bodies"], 11]))
     rest = body.rest(shape)
     look = random_look(np.random.default_rng([test["looks"], 12]))
     motion = lively(_motion(body, rest, plan, sequences, rng), body, rng)

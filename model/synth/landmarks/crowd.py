@@ -12,10 +12,8 @@ from torch import Tensor
 from model.body.skinning import depth_levels
 from model.estimate.pose_space import PoseSpace
 
-from ..scene.scenes import random_shape
+from ..scene.scenes import random_person
 
-YOUNG_SHARE = 0.2
-"""Of the people: infants and children, for whom Anny's proportions change most."""
 _ENDS_M = 0.03
 
 
@@ -47,7 +45,7 @@ class Crowd:
         heads, arms, shapes, statures = [], [], [], []
         for number in range(count):
             rng = np.random.default_rng([first + number % (end - first), 14])
-            shape = random_shape(body, rng, age=(0.1, 0.5) if rng.random() < YOUNG_SHARE else (0.5, 1.0))
+            shape = random_person(body, rng)
             rest = watch(shape)
             vertices = rest.vertices_m[: regressor.vertex_index.numel()].double()
             attachment = space.skeleton.attach(

@@ -27,6 +27,17 @@ def look_at(place_m: Array, target_m: Array) -> Array:
     return matrix
 
 
+YOUNG_SHARE = 0.2
+"""Of the people: children, for whom Anny's proportions change most."""
+HEIGHT, HEIGHT_SIGMA = 0.37, 0.08
+"""In Anny's units, which reach far beyond people's heights: men of 1.75, women of 1.63, give or take 0.09 m."""
+
+
+def random_person(body: AnnyBody, rng: Generator) -> torch.Tensor:
+    """(P,) float64 the build of somebody who might be filmed: mostly adults."""
+    return random_shape(body, rng, age=(0.1, 0.5) if rng.random() < YOUNG_SHARE else (0.5, 1.0))
+
+
 def random_shape(body: AnnyBody, rng: Generator, age: tuple[float, float] = (0.4, 1.0)) -> torch.Tensor:
     """(P,) float64 a person's build; ``age`` in Anny's units: 0 an infant, 1/3 a child, 2/3 a young adult, 1 old."""
     shape = body.default_shape()
@@ -35,7 +46,7 @@ def random_shape(body: AnnyBody, rng: Generator, age: tuple[float, float] = (0.4
         "age": rng.uniform(*age),
         "muscle": rng.uniform(0.2, 0.85),
         "weight": rng.uniform(0.15, 0.9),
-        "height": rng.uniform(0.2, 0.8),
+        "height": float(np.clip(rng.normal(HEIGHT, HEIGHT_SIGMA), 0.1, 0.7)),
         "proportions": rng.uniform(0.2, 0.9),
     }
     for name, value in values.items():

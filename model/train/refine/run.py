@@ -68,7 +68,7 @@ class Networks(nn.Module):
 
     def forward(self, prepared: Prepared) -> DanOutput:
         """DAN in half precision, its answer in single."""
-        with torch.autocast(prepared.given.rgb.device.type, torch.bfloat16):
+        with torch.autocast(prepared.given.features.device.type, torch.bfloat16):
             output: DanOutput = self.dan(prepared.given)
         return DanOutput(**{name: value.float() for name, value in vars(output).items()})
 

@@ -28,8 +28,10 @@ from model.body.hands import relaxed_fingers
 from model.estimate import Plan, solved
 from model.estimate.pose_space import Pose, PoseSpace
 from model.estimate.refined import all_rotations
+from model.paths import assets_folder
 from model.refine.clip import Clip
 from model.refine.crops import cut
+from model.refine.eye import Eye
 from model.synth.picture_clips import PictureClip, frame_K
 from model.synth.picture_file import load_pictures
 from model.video import VideoInfo
@@ -40,6 +42,7 @@ from ..initial.detected import FIRST, PICTURES, Detected, for_refinement
 KNOWN_LENS = 0.3
 """Share of the clips whose focal length the estimate is told."""
 MASK_PX = 32
+FEATURE_STEP = 1 / 16
 _CANNOT = ".none"
 
 
@@ -47,8 +50,8 @@ _CANNOT = ".none"
 class Footage:
     """One clip of T frames as the refinement sees it, and the truth; arrays as they are stored."""
 
-    rgb: NDArray[np.uint8]
-    """(T, 3, 128, 128)."""
+    features: NDArray[np.uint8]
+    """(T, FRAME_CHANNELS, 32, 32) in units of ``FEATURE_STEP``."""
     crop_K: NDArray[np.float32]
     """(T, 3, 3)."""
     landmarks: NDArray[np.float32]
@@ -65,6 +68,8 @@ class Footage:
     """(T, 3)."""
     shape: NDArray[np.float32]
     """(P,)."""
+    lifted_m: NDArray[np.float32]
+    """(T, 2, 33, 3)."""
     sigma_m: NDArray[np.float32]
     """(T, 33) the initial network's doubt."""
     true_local: NDArray[np.float32]
@@ -99,6 +104,7 @@ class Stock:
     def __init__(self, clips: Path, folder: Path, first: int) -> None:
         self._clips, self._folder, self._first = clips, folder, first
         self._space: PoseSpace = pose_space()
+        self._eye = Eye.load(assets_folder())
 
     def numbers(self) -> list[int]:
         """The clips that there are to learn from."""
@@ -134,12 +140,13 @@ class Stock:
         picture_K[:2, 2] -= pictures.corner_px
         picture_K[:2] /= pictures.scale
         crops = estimate.crop_K.double().numpy()
-        rgb = [cut(image, picture_K, crop) for image, crop in zip(pictures.images, crops, strict=True)]
+        rgb = np.stack([cut(image, picture_K, crop) for image, crop in zip(pictures.images, crops, strict=True)])
+        features = (self._eye.features(rgb).float() / FEATURE_STEP).round().clamp(0, 255)
         masks = [_mask(mask, picture_K, crop) for mask, crop in zip(pictures.silhouette, crops, strict=True)]
         truth = Pose(*(torch.from_numpy(a[0]).double() for a in (play.root_cam_m, play.orientation, play.angles)))
         kept = {name: value.numpy() for name, value in estimate.frames(slice(None)).items()}
         return Footage(
-            rgb=np.ascontiguousarray(np.stack(rgb).transpose(0, 3, 1, 2)),
+            features=features.to(torch.uint8).numpy(),
             **kept,
             shape=found.solution.shape.numpy().astype(np.float32),
             true_local=all_rotations(space, truth, relaxed_fingers(space.body)).numpy().astype(np.float32),

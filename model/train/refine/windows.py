@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from model.networks.body_map import BodyMap
 from model.networks.looking import People
 from model.refine.inputs import Seen, Start
 
-from .stock import Footage
+from .stock import FEATURE_STEP, Footage
 
 ASTRAY = 0.4
 """Share of the windows whose estimate is turned away further."""
 TURN_RAD, TURN_EACH_RAD = 0.15, 0.03
 """By how much a bone, standard deviations: for the window, and from frame to frame."""
-LIGHT, TINT, GRAIN = 0.35, 0.08, 0.03
-"""Logarithm of gamma and gain, of each channel, and noise, of the pixels."""
+FADED, GRAIN = 0.15, 0.1
+"""Spread (log) of the strength of each of the frame's features, lasting, and of each cell's own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Windows:
             int(torch.randint(max(len(self._clips[k].time_s) - frames, 0) + 1, (), generator=rng)) for k in chosen
         ]
         start, seen, truth = self.windows(chosen, starts, frames)
-        return self._astray(start, rng), _relit(seen, rng), truth
+        return self._astray(start, rng), _faded(seen, rng), truth
 
     def held(self, frames: int, stride: int) -> list[tuple[list[int], list[int]]]:
         """Which windows to validate by: every clip, one window for each ``stride`` frames, batches of one length."""
@@ -95,8 +95,8 @@ class Windows:
             true_K[:, :, axis, axis] *= ratio
         start = Start(part("local"), part("root_cam_m"), people("shape"), part("sigma_m"))
         seen = Seen(
-            part("rgb"), crop_K, part("landmarks"), part("confidence"), part("present"),
-            part("time_s") - part("time_s")[:, :1],
+            FEATURE_STEP * part("features").float(), crop_K, part("landmarks"), part("confidence"), part("lifted_m"),
+            part("present"), part("time_s") - part("time_s")[:, :1],
         )  # fmt: skip
         truth = Truth(
             part("true_local"), part("true_root_cam_m"), people("true_shape"), true_K, part("mask").float() / 255
@@ -115,17 +115,12 @@ class Windows:
         return Start(local, start.root_cam_m, start.people, start.sigma_m)
 
 
-def _relit(seen: Seen, rng: torch.Generator) -> Seen:
-    """Other light, colours and noise."""
-    windows = len(seen.rgb)
-
-    def spread(sigma: float, channels: int) -> Tensor:
-        return torch.exp(sigma * torch.randn(windows, 1, channels, 1, 1, generator=rng))
-
-    rgb = (seen.rgb.float() / 255.0).clamp(1e-3) ** spread(LIGHT, 1) * spread(LIGHT / 2, 1) * spread(TINT, 3)
-    rgb = rgb + GRAIN * torch.rand(windows, 1, 1, 1, 1, generator=rng) * torch.randn(rgb.shape, generator=rng)
-    rgb = (255 * rgb.clamp(0, 1)).round().to(torch.uint8)
-    return Seen(rgb, seen.crop_K, seen.landmarks, seen.confidence, seen.present, seen.time_s)
+def _faded(seen: Seen, rng: torch.Generator) -> Seen:
+    """Features as of another camera and other light."""
+    windows, _, channels = seen.features.shape[:3]
+    lasting = torch.exp(FADED * torch.randn(windows, 1, channels, 1, 1, generator=rng))
+    own = 1 + GRAIN * torch.rand(windows, 1, 1, 1, 1, generator=rng) * torch.randn(seen.features.shape, generator=rng)
+    return replace(seen, features=seen.features * lasting * own)
 
 
 def masks(body_map: BodyMap, windows: int, frames: int, vertices: int, rng: torch.Generator) -> Tensor:

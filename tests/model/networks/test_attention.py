@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.networks.attention import DAN, DanInput, DanOutput, DanSettings
-from model.networks.evidence_maps import SIGN_CHANNELS
+from model.networks.evidence_maps import FRAME_CHANNELS, SIGN_CHANNELS
 from model.networks.weights import MAX_BYTES, read_weights, save_weights
 
 from .conftest import Stage
 
-TINY = DanSettings(pixels=8, features=16, residual=1, detail=8, width=32, depth=1, head=16)
+TINY = DanSettings(fine=16, features=16, residual=1, detail=8, width=32, depth=1, head=16)
 
 
 def network(stage: Stage, settings: DanSettings | None = TINY) -> DAN:
@@ -29,7 +29,7 @@ def windows(stage: Stage, count: int, frames: int, seed: int = 0) -> DanInput:
     drawn = stage.drawn(stage.posture(count, frames, seed=seed))
     shape = (count, frames)
     return DanInput(
-        rgb=torch.rand(*shape, 3, 128, 128, generator=random),
+        features=4 * torch.rand(*shape, FRAME_CHANNELS, 32, 32, generator=random),
         signs=torch.randn(*shape, SIGN_CHANNELS, 32, 32, generator=random),
         mesh=drawn.maps.unflatten(0, shape),
         where=drawn.where.unflatten(0, shape),
@@ -60,7 +60,7 @@ def test_every_output_has_its_shape_at_any_length(stage: Stage, frames: int) -> 
     for name, shape in shapes.items():
         assert getattr(output, name).shape == (1, frames, *shape), name
         assert torch.isfinite(getattr(output, name)).all(), name
-    assert output.mask.shape == (1, frames, 128, 128)
+    assert output.mask.shape == (1, frames, 256, 256)
     assert output.attention.min() > 0 and output.attention.max() < 1 and output.sigma_mm.min() > 0
 
 
@@ -125,9 +125,9 @@ def test_what_is_hidden_depends_on_its_own_bones_and_landmarks(stage: Stage) -> 
 
 def test_frames_know_of_each_other(stage: Stage) -> None:
     net, given = network(stage), windows(stage, 1, 4)
-    other = given.rgb.clone()
+    other = given.features.clone()
     other[:, 0] = 1 - other[:, 0]
-    change = answer(net, DanInput(**{**vars(given), "rgb": other})).mask_logit - answer(net, given).mask_logit
+    change = answer(net, DanInput(**{**vars(given), "features": other})).mask_logit - answer(net, given).mask_logit
     assert (change[0].abs().amax((1, 2)) > 1e-6).all()
 
 

@@ -6,14 +6,15 @@ import torch
 
 from model.body.raster import project
 from model.estimate.rotation import matrix_from_rotvec
+from model.networks.body_map import HIPS
 from model.networks.evidence_maps import RESIDUAL_SCALE
 from model.networks.looking import SIGHT, Looking
 
 from .conftest import Stage
 
 
-def looking(stage: Stage, windows: int = 1, frames: int = 2, off: float = 0.0) -> Looking:
-    """Landmarks lie where the body has them, ``off`` crop units to the right."""
+def looking(stage: Stage, windows: int = 1, frames: int = 2, off: float = 0.0, up: float = 0.0) -> Looking:
+    """Landmarks lie where the body has them, ``off`` crop units to the right, in 3D ``up`` metres further down."""
     posture = stage.posture(windows, frames)
     posed = stage.posed(posture).level(stage.map.hierarchy.last)
     index, weight = stage.map.landmark_index, stage.map.landmark_weight
@@ -22,10 +23,12 @@ def looking(stage: Stage, windows: int = 1, frames: int = 2, off: float = 0.0) -
     where = where + torch.tensor([off, 0.0])
     row, column = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     detail = (torch.stack([column, row]) + 0.5) / 32
+    lifted = (points - points[:, :, HIPS].mean(2, keepdim=True))[:, :, None] + torch.tensor([0.0, up, 0.0])
+    lifted = lifted.expand(-1, -1, 2, -1, -1)
     return Looking(
         stage.map, stage.body.kinematics, stage.people(windows), posture,
         torch.zeros(windows, frames, 3, 16, 16), detail.expand(windows, frames, -1, -1, -1),
-        where, torch.ones(windows, frames, 33), torch.ones(windows, frames, stage.map.hierarchy.sizes[2]) > 0,
+        where, torch.ones(windows, frames, 33), lifted, torch.ones(windows, frames, stage.map.hierarchy.sizes[2]) > 0,
     )  # fmt: skip
 
 
@@ -60,14 +63,14 @@ def test_turns_come_after_the_bones_own_rotations_and_offsets_lie_at_rest(stage:
 
 
 def test_where_landmarks_lie_as_detected_nothing_is_missed(stage: Stage) -> None:
-    for off in (0.0, 0.02):
-        look = looking(stage, off=off)
+    for off, up in ((0.0, 0.0), (0.02, 0.0), (0.02, 0.1)):
+        look = looking(stage, off=off, up=up)
         sight = look.bones(*zeros(stage))
-        expected = torch.tensor([RESIDUAL_SCALE * off, 0.0, 1.0]).expand_as(sight.residual)
+        expected = torch.tensor([RESIDUAL_SCALE * off, 0.0, 1.0, *[0.0, 4 * up, 0.0] * 2]).expand_as(sight.residual)
         assert torch.allclose(sight.residual, expected, atol=2e-4)
         some = torch.arange(40)
         seen = look.vertices(3, some % 2, 300 * some, None)
-        assert torch.allclose(seen[:, 6:9], expected[0, 0, :1].expand(40, 3), atol=2e-4)
+        assert torch.allclose(seen[:, 6:15], expected[0, 0, :1].expand(40, 9), atol=2e-4)
 
 
 def test_evidence_is_that_of_the_place_where_the_body_is_now(stage: Stage) -> None:

@@ -38,6 +38,7 @@ def looking(stage: Stage, windows: int, frames: int, part: slice = slice(None)) 
         torch.randn(windows, frames, 5, 32, 32, generator=random),
         torch.rand(windows, frames, 33, 2, generator=random),
         torch.rand(windows, frames, 33, generator=random),
+        torch.randn(windows, frames, 2, 33, 3, generator=random),
         torch.rand(windows, frames, vertices, generator=random) < 0.5,
     ]
     posture = type(posture)(*(value[part] for value in vars(posture).values()))

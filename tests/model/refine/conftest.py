@@ -18,7 +18,8 @@ from model.detect.landmarks import Landmarks
 from model.estimate import Plan, Solved, solved
 from model.estimate.pose_space import PoseSpace
 from model.networks.attention import DAN, DanSettings
-from model.networks.body_map import BodyMap
+from model.networks.body_map import HIPS, BodyMap
+from model.networks.evidence_maps import FRAME_CHANNELS
 from model.networks.refinement import HRN, HrnSettings
 from model.networks.weights import save_weights
 from model.paths import WEIGHTS
@@ -39,15 +40,18 @@ def scene(stage: Stage, windows: int, frames: int, off: float = 0.0, seed: int =
     index, weight = stage.map.landmark_index, stage.map.landmark_weight
     points = (stage.posed(posture).level(stage.map.hierarchy.last)[:, :, index] * weight[..., None]).sum(-2)
     where = project(points.flatten(0, 1), posture.crop_K.flatten(0, 1))[0].reshape(*points.shape[:3], 2)
-    rgb = torch.randint(0, 256, (windows, frames, 3, 128, 128), generator=random, dtype=torch.uint8)
+    features = 4 * torch.rand(windows, frames, FRAME_CHANNELS, 32, 32, generator=random)
+    rgb = torch.randint(0, 256, (windows, frames, 3, 256, 256), generator=random, dtype=torch.uint8)
     start = Start(posture.local, posture.root_cam_m, stage.people(windows), torch.full((windows, frames, 33), 0.1))
     ones = torch.ones(windows, frames)
     time_s = (torch.arange(frames) / 25.0).expand(windows, -1)
     where = where + torch.tensor([off, 0.0])
-    return start, Seen(rgb, posture.crop_K, where, torch.ones(windows, frames, 33), ones > 0, time_s)
+    lifted = (points - points[:, :, HIPS].mean(2, keepdim=True))[:, :, None].expand(-1, -1, 2, -1, -1)
+    sure = torch.ones(windows, frames, 33)
+    return start, Seen(features, posture.crop_K, where, sure, lifted, ones > 0, time_s, rgb)
 
 
-DAN_SMALL = DanSettings(pixels=8, features=16, residual=1, detail=8, width=32, depth=1, heads=2, head=16)
+DAN_SMALL = DanSettings(fine=16, features=16, residual=1, detail=8, width=32, depth=1, heads=2, head=16)
 HRN_SMALL = HrnSettings(
     detail=9, frame=16, pose_width=32, pose_depth=1, touch=16, widths=(16, 16, 16, 16), blocks=(1, 1, 1, 1)
 )

@@ -27,6 +27,7 @@ def still_scene(stage: Stage, frames: int, off: float) -> tuple[Start, Seen]:
         return values[:, :1].expand_as(values).clone()
 
     start = replace(start, local=same(start.local))
+    assert seen.rgb is not None
     return start, replace(seen, rgb=same(seen.rgb), landmarks=same(seen.landmarks))
 
 
@@ -76,9 +77,9 @@ def test_pixels_that_move_draw_the_body_along(stage: Stage) -> None:
     """No landmark is trusted: only the pictures move, to the right."""
     start, seen = still_scene(stage, 2, 0.0)
     smooth = torch.nn.functional.interpolate(
-        torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(3)), (128, 128), mode="bicubic"
+        torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(3)), (256, 256), mode="bicubic"
     ).clamp(0, 1)
-    pictures = torch.stack([smooth[0], smooth[0].roll(2, -1)])[None]
+    pictures = torch.stack([smooth[0], smooth[0].roll(4, -1)])[None]
     seen = replace(seen, rgb=(255 * pictures).byte(), confidence=0 * seen.confidence)
     _, shift = adapted(stage, start, seen)
     assert shift[0, 1, 0] - shift[0, 0, 0] > 0.004

@@ -12,8 +12,10 @@ import torch
 
 from amr_blender.contract.errors import RuntimeSetupError, VideoError
 from model.estimate.refined import Refined
+from model.networks.evidence_maps import FRAME_CHANNELS, FRAME_PX
 from model.refine.budget import Budget
 from model.refine.clip import Clip
+from model.refine.eye import Glimpse
 from model.refine.refiner import ATTENTION_FILE, WINDOW, Refiner
 from model.refine.stage import Refinement
 
@@ -29,6 +31,14 @@ def refined(
     frames = len(shown.landmarks.frames)
     assert told[0] == (0, frames) and told[-1] == (frames, frames) and told == sorted(told)
     return found
+
+
+def seen(frames: int, seed: int = 0) -> list[Glimpse]:
+    """Noise."""
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 256, (frames, FRAME_PX, FRAME_PX, 3), dtype=np.uint8)
+    features = 4 * torch.rand(frames, FRAME_CHANNELS, 32, 32, generator=torch.Generator().manual_seed(seed))
+    return [Glimpse(rgb[k], features[k].half()) for k in range(frames)]
 
 
 @pytest.mark.parametrize("frames", [1, WINDOW, WINDOW + 1, 30])
@@ -64,11 +74,11 @@ def test_a_gap_is_crossed_evenly(stage: Stage, walk: Shown, assets: Path) -> Non
 
 def test_windows_together_are_as_one_by_one(stage: Stage, walk: Shown) -> None:
     clip, refiner = Clip(walk.space, walk.found), maker(stage)(stage.map)
-    rgb = np.random.default_rng(0).integers(0, 256, (2, WINDOW, 128, 128, 3), dtype=np.uint8)
+    glimpses = [seen(WINDOW, seed) for seed in range(2)]
     parts, budget = [slice(0, WINDOW), slice(12, 12 + WINDOW)], Budget.of("standard")
-    together = refiner.windows(clip, parts, rgb, budget)
+    together = refiner.windows(clip, parts, glimpses, budget)
     for k, part in enumerate(parts):
-        (alone,) = refiner.windows(clip, [part], rgb[k : k + 1], budget)
+        (alone,) = refiner.windows(clip, [part], glimpses[k : k + 1], budget)
         assert alone.spent.threshold == pytest.approx(together[k].spent.threshold, abs=1e-5)
         for name, values in alone.values.items():
             assert torch.allclose(values, together[k].values[name], atol=2e-4), name
@@ -87,21 +97,21 @@ def test_quality_sets_the_ceiling_and_uniform_attention_works_everywhere(
     assert np.mean(spent["standard"]["active_share"]) < 0.36
 
 
-def test_pictures_are_asked_for_as_they_are_needed(stage: Stage, walk: Shown) -> None:
+def test_glimpses_are_asked_for_as_they_are_needed(stage: Stage, walk: Shown) -> None:
     """And no more of them are held than a window has."""
     asked: list[int] = []
 
-    def pictures() -> Iterator[np.ndarray]:
-        for number in range(45):
+    def glimpses() -> Iterator[Glimpse]:
+        for number, glimpse in enumerate(seen(45)):
             asked.append(number)
-            yield np.zeros((128, 128, 3), np.uint8)
+            yield glimpse
 
     steps: list[tuple[int, int]] = []
 
     def tell(done: int, total: int) -> None:
         steps.append((done, len(asked)))
 
-    maker(stage)(stage.map)(Clip(walk.space, walk.found), pictures(), Budget.of("standard"), tell)
+    maker(stage)(stage.map)(Clip(walk.space, walk.found), glimpses(), Budget.of("standard"), tell)
     assert all(done == given for done, given in steps)
 
 
@@ -115,9 +125,8 @@ def test_saved_networks_say_what_they_said(stage: Stage, walk: Shown, tmp_path: 
     assert not Refiner.available(tmp_path)
     loaded = Refiner.load(save_networks(stage, tmp_path), stage.map, stage.body.kinematics)
     assert Refiner.available(tmp_path)
-    rgb = np.zeros((1, 4, 128, 128, 3), np.uint8)
     clip, budget = Clip(walk.space, walk.found), Budget.of("standard")
-    own, again = (r.windows(clip, [slice(0, 4)], rgb, budget)[0] for r in (maker(stage)(stage.map), loaded))
+    own, again = (r.windows(clip, [slice(0, 4)], [seen(4)], budget)[0] for r in (maker(stage)(stage.map), loaded))
     assert torch.allclose(own.values["log_mm"], again.values["log_mm"], atol=0.02)
     assert torch.allclose(own.values["turn"], again.values["turn"], atol=0.02)
 

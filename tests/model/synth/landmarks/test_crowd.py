@@ -7,8 +7,8 @@ import torch
 
 from model.estimate.pose_space import PoseSpace
 from model.estimate.rotation import matrix_from_rotvec
-from model.synth.landmarks import crowd as crowd_module
 from model.synth.landmarks.crowd import Crowd
+from model.synth.scene import scenes
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,15 @@ def test_some_are_young(space: PoseSpace, monkeypatch: pytest.MonkeyPatch) -> No
     column = space.body.shape_names.index("age")
     ages = {}
     for share in (0.0, 1.0):
-        monkeypatch.setattr(crowd_module, "YOUNG_SHARE", share)
+        monkeypatch.setattr(scenes, "YOUNG_SHARE", share)
         ages[share] = Crowd.draw(space, (100, 106), 6).shape[:, column]
     assert ages[1.0].max() <= 0.5 <= ages[0.0].min()
+
+
+def test_adults_are_as_tall_as_people_are(space: PoseSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCD-RisC (2016) has 1.71 m for men and 1.59 for women, with 0.07 about it."""
+    monkeypatch.setattr(scenes, "YOUNG_SHARE", 0.0)
+    stature_m = Crowd.draw(space, (200, 280), 80).stature_m
+    assert 1.6 < stature_m.mean() < 1.78
+    assert 0.06 < stature_m.std() < 0.14
+    assert stature_m.min() > 1.25 and stature_m.max() < 2.1

@@ -15,7 +15,8 @@ from model.estimate.pose_space import PoseSpace
 from model.paths import assets_folder
 from model.synth import picture_clips
 from model.synth.landmarks.plays import Plays
-from model.synth.picture_clips import FRAME_PX, ClipMaker, frame_size
+from model.synth.picture_clips import FRAME_PX, ClipMaker, PictureClip, frame_size
+from model.synth.picture_file import load_pictures
 from model.synth.splits import seeds
 from model.train.initial import detected
 from model.train.initial.data import pose_space
@@ -126,9 +127,16 @@ def test_what_is_there_is_not_made_again(
     found: Detected, parts: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = Pool(tmp_path, *parts)
-    monkeypatch.setattr(Pool, "made", lambda self, number: found)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 1, 1, 3)).repeat(32, 1).repeat(48, 2).astype(np.uint8)
+    hit = np.random.default_rng(1).random((2, 32, 48)) < 0.5
+    pictures = PictureClip(frames, np.array([3.0, 4.0]), 1.5, np.ones((2, 33), bool), hit)
+    monkeypatch.setattr(Pool, "made", lambda self, number: (found, pictures))
     pool.make(SEEN)
     assert Detected.load(pool.file(SEEN)).stature_m == found.stature_m
+    kept = load_pictures(pool.pictures(SEEN))
+    assert np.abs(kept.images.astype(int) - frames).max() < 4  # in the order red, green, blue, and hardly spoilt
+    assert np.array_equal(kept.silhouette, hit) and np.array_equal(kept.visible, pictures.visible)
+    assert kept.scale == 1.5 and np.array_equal(kept.corner_px, pictures.corner_px)
     pool.marker(4).touch()
 
     def never(self: Pool, number: int) -> Detected:

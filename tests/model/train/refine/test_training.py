@@ -13,7 +13,7 @@ from model.body import AnnyBody
 from model.body.hierarchy import Hierarchy
 from model.estimate.rotation import matrix_from_rotvec
 from model.networks.body_map import BodyMap
-from model.networks.evidence_maps import MeshDrawer
+from model.networks.evidence_maps import FRAME_CHANNELS, MeshDrawer
 from model.networks.refinement import HRN
 from model.networks.weights import read_weights
 from model.refine.inputs import prepare
@@ -39,7 +39,8 @@ def footage(body: AnnyBody, seed: int) -> Footage:
     numbers |= {f"true_{name}": value for name, value in numbers.items()}
     arrays = {name: value.numpy().astype(np.float32) for name, value in numbers.items()}
     return Footage(
-        rgb=torch.randint(256, (FRAMES, 3, 128, 128), generator=random).to(torch.uint8).numpy(),
+        features=torch.randint(100, (FRAMES, FRAME_CHANNELS, 32, 32), generator=random).to(torch.uint8).numpy(),
+        lifted_m=np.zeros((FRAMES, 2, 33, 3), np.float32),
         crop_K=crop_K.numpy(),
         landmarks=torch.rand(FRAMES, 33, 2, generator=random).numpy(),
         confidence=np.ones((FRAMES, 33), np.float32),
