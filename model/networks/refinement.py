@@ -135,7 +135,8 @@ class GraphBlock(nn.Module):
     def forward(self, h: Tensor, active: Tensor, around: Tensor) -> Tensor:
         """h (R, C); active (P,) and around (P, K) are rows of it."""
         near = gathered(h, around, torch.full_like(around, 1, dtype=h.dtype) / around.shape[1])
-        return h.index_add(0, active, self.feed(torch.cat([self.norm_own(h[active]), self.norm_near(near)], -1)))
+        more = self.feed(torch.cat([self.norm_own(h[active]), self.norm_near(near)], -1))
+        return h.index_add(0, active, more.to(h))
 
 
 class VertexLevel(nn.Module):
@@ -159,7 +160,7 @@ class VertexLevel(nn.Module):
         Returns:
             (R, C) features and (P, 3) moves, unbounded.
         """
-        h = gathered(self.down(above), parents, weights).index_add(0, active, self.embed(seen))
+        h = gathered(self.down(above).float(), parents, weights).index_add(0, active, self.embed(seen).float())
         for block in self.blocks:
             h = block(h, active, around)
         return h, self.move(self.last(h[active]))
@@ -186,66 +187,83 @@ class HRN(nn.Module):
         )
 
     def forward(
-        self, look: Look, attention: Tensor, sigma_mm: Tensor, time_s: Tensor, threshold: float | Tensor | None = None
+        self,
+        look: Look,
+        attention: Tensor,
+        sigma_mm: Tensor,
+        time_s: Tensor,
+        threshold: float | Tensor | None = None,
+        levels: int | None = None,
     ) -> HrnOutput:
         """Refine.
 
         Args:
             look: fresh evidence. attention: (B, T, V_2) A. sigma_mm: (B, T, V_2); no gradient goes to it.
-            time_s: (B, T). threshold: instead of the settings', one or (B,); below 0 every vertex is active.
+            time_s: (B, T). threshold: instead of the settings', one or (B,); below 0 every vertex is active. levels: of
+            the mesh to work on, the coarsest first; all unless it is given, 0 for the pose alone.
         """
         tree, sigma_mm = self.body.hierarchy, sigma_mm.detach()
-        gates = self._levels(attention[..., None])
-        doubts = self._levels(sigma_mm[..., None])
+        stages = list(self.levels)[:levels]
+        finest = max(len(stages) - 1, HEAD_LEVEL)
+        gates, doubts = self._levels(attention[..., None], finest), self._levels(sigma_mm[..., None], finest)
         known = [
             torch.cat([g.detach(), (d / 40.0).log()], -1).flatten(0, 1) for g, d in zip(gates, doubts, strict=True)
         ]
         tokens, turn, shift = self._posed(look, gates[HEAD_LEVEL], doubts[HEAD_LEVEL], known[HEAD_LEVEL], time_s)
         look.bones(turn, shift)
 
-        limits = self._limits(sigma_mm)
+        limits = self._limits(sigma_mm, finest)
         least = self.settings.threshold if threshold is None else threshold
         if isinstance(least, Tensor):
             least = least.repeat_interleave(time_s.shape[1])[:, None]
-        plan = _Plan(self.body, gates, least)
+        plan = _Plan(self.body, gates[: len(stages)], least)
         kernel = _kernel(time_s, self.settings.smooth_s)
         features = (self.body.carried(0) @ tokens).flatten(0, 2)
         offsets: list[Tensor] = []
-        for level, stage in enumerate(self.levels):
+        for level, stage in enumerate(stages):
             rows = plan.levels[level]
             above = tree.unpool(offsets[-1], level) if level else turn.new_zeros(*turn.shape[:2], tree.sizes[0], 3)
             flat = above.reshape(-1, 3)
             now = flat[rows.pairs].detach()
             seen = look.vertices(level, rows.picture, rows.vertex, now if level else None)
             seen = torch.cat([seen, known[level].reshape(-1, 2)[rows.pairs], 10.0 * now], -1)
-            features, move = stage(features, rows.parents, rows.weights, seen, rows.active, rows.around)
+            with self._half_in_training(seen):
+                features, move = stage(features, rows.parents, rows.weights, seen, rows.active, rows.around)
+            features, move = features.float(), move.float()
             move = _filtered(_squashed(move), rows.pairs, kernel, tree.sizes[level])
             bound = (SHARES[level] * gates[level] * limits[level]).reshape(-1, 1)[rows.pairs]
             offsets.append(flat.index_add(0, rows.pairs, bound * move).reshape(above.shape))
+        for level in range(len(stages), tree.last + 1):
+            still = turn.new_zeros(*turn.shape[:2], tree.sizes[level], 3)
+            offsets.append(tree.unpool(offsets[-1], level) if stages else still)
         return HrnOutput(
             turn, shift, tuple(offsets),
             tuple(len(rows.active) for rows in plan.levels), tuple(len(rows.parents) for rows in plan.levels),
         )  # fmt: skip
 
-    def _levels(self, values: Tensor) -> list[Tensor]:
-        """(B, T, V_2, C) at ``WORK_LEVEL`` to all levels."""
+    def _half_in_training(self, values: Tensor) -> torch.autocast:
+        """For the layers alone: geometry is always computed in single precision."""
+        return torch.autocast(values.device.type, torch.bfloat16, enabled=self.training)
+
+    def _levels(self, values: Tensor, finest: int) -> list[Tensor]:
+        """(B, T, V_2, C) at ``WORK_LEVEL`` to all levels as far as ``finest``."""
         tree = self.body.hierarchy
         out = {WORK_LEVEL: values}
         for level in range(WORK_LEVEL, 0, -1):
             out[level - 1] = tree.pool(out[level], level)
-        for level in range(WORK_LEVEL, tree.last):
+        for level in range(WORK_LEVEL, finest):
             out[level + 1] = tree.unpool(out[level], level + 1)
-        return [out[level] for level in range(tree.last + 1)]
+        return [out[level] for level in range(finest + 1)]
 
-    def _limits(self, sigma_mm: Tensor) -> list[Tensor]:
+    def _limits(self, sigma_mm: Tensor, finest: int) -> list[Tensor]:
         """(B, T, V_l, 1) metres: what is within it on one level is, unpooled, within it on the next."""
         s, tree = self.settings, self.body.hierarchy
         out = {WORK_LEVEL: (s.reach * sigma_mm / 1000.0).clamp(max=s.most_mm / 1000.0)[..., None]}
         for level in range(WORK_LEVEL, 0, -1):
             out[level - 1] = tree.least(out[level], level)
-        for level in range(WORK_LEVEL, tree.last):
+        for level in range(WORK_LEVEL, finest):
             out[level + 1] = tree.unpool(out[level], level + 1)
-        return [out[level] for level in range(tree.last + 1)]
+        return [out[level] for level in range(finest + 1)]
 
     def _posed(
         self, look: Look, gate: Tensor, sigma_mm: Tensor, known: Tensor, time_s: Tensor
@@ -270,7 +288,9 @@ class HRN(nn.Module):
             own = torch.cat([gates.detach(), (doubts / 40.0).log()], -1)
             bones = torch.cat([sight.numbers, sight.sampled, 10.0 * turn.detach(), own], -1)
             seen = seen.reshape(windows, frames, count, -1)
-            tokens, more, further = self.pose(seen, bones, sight.residual.flatten(2), time_s)
+            with self._half_in_training(bones):
+                told = self.pose(seen, bones, sight.residual.flatten(2), time_s)
+            tokens, more, further = (values.float() for values in told)
             raw_turn, raw_shift = raw_turn + more, raw_shift + further
             turn = limit * _over_time(kernel, _squashed(raw_turn))
             shift = limit_shift * _over_time(kernel, _squashed(raw_shift))
@@ -306,16 +326,16 @@ class _Plan:
             for level, g in enumerate(flat)
         ]
         needed: list[Tensor] = [*active]
-        for level in range(tree.last, -1, -1):
+        for level in reversed(range(len(gates))):
             need = active[level].clone()
             picture, vertex = active[level].nonzero(as_tuple=True)
             need[picture[:, None], tree.neighbours(level)[vertex]] = True
-            if level < tree.last:
+            if level + 1 < len(gates):
                 picture, vertex = needed[level + 1].nonzero(as_tuple=True)
                 need[picture[:, None], tree.parents(level + 1)[0][vertex]] = True
             needed[level] = need
         self.levels: list[_Rows] = []
-        above = torch.arange(0, device=flat[0].device)
+        above = torch.zeros(0, dtype=torch.int64)
         for level, need in enumerate(needed):
             count = tree.sizes[level]
             held = need.flatten().nonzero()[:, 0]
@@ -331,7 +351,7 @@ class _Plan:
                 weights = weights[own]
             else:  # made from its bones' tokens, one for one
                 parents = torch.arange(len(held), device=need.device)[:, None]
-                weights = torch.ones_like(parents, dtype=flat[0].dtype)
+                weights = torch.ones_like(parents, dtype=gates[0].dtype)
             self.levels.append(_Rows(picture, vertex, pairs, row_of[pairs], around, parents, weights))
             above = row_of
 

@@ -19,6 +19,7 @@ from model.synth.landmarks.noise import NoiseSettings
 
 from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
+from ..optimisers import muon_and_adamw
 from .data import FRAMES, Window, Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
 from .losses import losses, shape_mean, shape_sigma, total
 from .seen import SeenWindows
@@ -105,7 +106,7 @@ class Run:
         self._layout = layout()
         torch.manual_seed(SEED)
         self._net = InitialNet(settings).to(self._device)
-        self._optimisers = _optimisers(self._net, budget.rate)
+        self._optimisers = muon_and_adamw(self._net, budget.rate, _within, 0.05)
         self._average = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
         self._step, self._best, self._waited = 0, math.inf, 0
         self._resume()
@@ -230,15 +231,8 @@ class Run:
         self._step, self._best, self._waited = state["step"], state["best"], state["waited"]
 
 
-def _optimisers(net: InitialNet, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al., 2024) for the matrices within, which learn about twice as fast by it; AdamW for the rest."""
-    inner = [p for name, p in net.named_parameters() if p.dim() == 2 and name.startswith(("embed", "blocks", "solve"))]
-    chosen = {id(p) for p in inner}
-    rest = [p for p in net.parameters() if id(p) not in chosen]
-    return [
-        torch.optim.Muon(inner, rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, rate, betas=(0.9, 0.98), weight_decay=0.05),
-    ]
+def _within(name: str) -> bool:
+    return name.startswith(("embed", "blocks", "solve"))
 
 
 def _seen(folder: Path, crowd: Crowd) -> SeenWindows | None:

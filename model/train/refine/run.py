@@ -29,13 +29,15 @@ from model.refine.inputs import Prepared, prepare
 from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
 from ..initial.data import pose_space
+from ..optimisers import muon_and_adamw
 from .losses import Judge, total
 from .windows import Windows, masks
 
 SEED = 2027
-COARSE_ONLY, COARSE_SHARE = 2.0, 0.7
-"""A threshold that no attention passes, and in which share of the steps it holds: the fine levels cost the most."""
-HELD_FRAMES, HELD_STRIDE = 8, 24
+LEVELS = (0, 0, 2, 0, 0, None, 0, 2)
+"""How much of the mesh steps in turn work on: most is in the pose, the fine levels cost the most."""
+HELD_LEVELS = 2
+HELD_FRAMES, HELD_STRIDE = 8, 40
 T = TypeVar("T")
 
 
@@ -55,7 +57,10 @@ class Budget:
     look: int = 250
 
 
-BUDGETS = {"small": Budget(1_600, 900, 2, 8), "full": Budget(40_000, 20_000, 16, 16, rate=7e-4, average=0.999)}
+BUDGETS = {
+    "small": Budget(5_500, 1_500, 2, 8, rate=7e-4),
+    "full": Budget(40_000, 20_000, 16, 16, rate=7e-4, average=0.999),
+}
 """For two processor cores and for a GPU; the networks are the same."""
 
 
@@ -72,12 +77,8 @@ class Networks(nn.Module):
             output: DanOutput = self.dan(prepared.given)
         return DanOutput(**{name: value.float() for name, value in vars(output).items()})
 
-    def refine(
-        self, prepared: Prepared, dan: DanOutput, attention: Tensor, threshold: float | None = None
-    ) -> HrnOutput:
-        output: HrnOutput = self.hrn(
-            prepared.look(dan), attention, dan.sigma_mm, prepared.given.time_s, threshold=threshold
-        )
+    def refine(self, prepared: Prepared, dan: DanOutput, attention: Tensor, levels: int | None = None) -> HrnOutput:
+        output: HrnOutput = self.hrn(prepared.look(dan), attention, dan.sigma_mm, prepared.given.time_s, levels=levels)
         return output
 
 
@@ -101,7 +102,7 @@ class Run:
         self._kinematics = body.kinematics.to(self._device)
         self._drawer = MeshDrawer(self._map).to(self._device)
         self._nets = Networks(self._map).to(self._device)
-        self._optimiser = torch.optim.AdamW(self._nets.parameters(), budget.rate, betas=(0.9, 0.98), weight_decay=0.02)
+        self._optimisers = muon_and_adamw(self._nets, budget.rate, _within, 0.02)
         self._average = {k: v.detach().clone() for k, v in self._nets.state_dict().items()}
         self._step, self._best = 0, math.inf
         self._resume()
@@ -128,13 +129,13 @@ class Run:
 
     def _train(self) -> dict[str, float]:
         b = self._budget
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self._rate()
         rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
         start, seen, truth = self._placed(self._windows.batch(b.batch, b.frames, rng))
         prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
         judge = Judge(self._map, self._kinematics, start, seen, truth)
-        threshold = COARSE_ONLY if float(torch.rand((), generator=rng)) < COARSE_SHARE else None
         dan, goal = self._nets(prepared), judge.goal()
         terms: dict[str, Tensor] = {}
         if self._attends:
@@ -143,14 +144,15 @@ class Run:
         else:
             count = prepared.given.where.shape[2]
             attention = self._placed(masks(self._windows.body_map, b.batch, b.frames, count, rng))
-        output = self._nets.refine(prepared, dan, attention, threshold)
+        output = self._nets.refine(prepared, dan, attention, LEVELS[self._step % len(LEVELS)])
         terms |= judge.terms(output, dan, goal)
         loss = total(terms)
         self._nets.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._nets.parameters(), 1.0)
         if bool(torch.isfinite(loss)):
-            self._optimiser.step()
+            for optimiser in self._optimisers:
+                optimiser.step()
         keep = min(b.average, (1 + self._step) / (10 + self._step))
         with torch.no_grad():
             for name, value in self._nets.state_dict().items():
@@ -161,7 +163,7 @@ class Run:
     def _pays(self, judge: Judge, prepared: Prepared, dan: DanOutput, true: Tensor) -> dict[str, Tensor]:
         """Attention against what refinement gains where it may do all that it can."""
         with torch.no_grad():
-            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), COARSE_ONLY)
+            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), HELD_LEVELS)
             before, after = ((judge.refined(output) - true).norm(dim=-1) for output in (None, everywhere))
         given = prepared.given
         return judge.attention_terms(dan, 1000 * (before - after), given.visible, given.where)
@@ -205,9 +207,9 @@ class Run:
             prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
             judge = Judge(self._map, self._kinematics, start, seen, truth)
             dan, (true, _) = self._nets(prepared), judge.goal()
-            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), COARSE_ONLY)
+            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), HELD_LEVELS)
             attention = prepared.attention(dan)
-            own = self._nets.refine(prepared, dan, attention, COARSE_ONLY)
+            own = self._nets.refine(prepared, dan, attention, HELD_LEVELS)
             count = true.shape[2]
             values = {
                 name: 1000 * (judge.refined(output) - true).norm(dim=-1)
@@ -235,7 +237,8 @@ class Run:
 
     def _save(self) -> None:
         state: dict[str, Any] = {
-            "nets": self._nets.state_dict(), "average": self._average, "optimiser": self._optimiser.state_dict(),
+            "nets": self._nets.state_dict(), "average": self._average,
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step": self._step, "best": self._best,
         }  # fmt: skip
         save_checkpoint(self._folder, state)
@@ -246,5 +249,11 @@ class Run:
             return
         self._nets.load_state_dict(state["nets"])
         self._average = state["average"]
-        self._optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self._step, self._best = state["step"], state["best"]
+
+
+def _within(name: str) -> bool:
+    """The matrices of transformers and of graph convolutions, and what feeds them."""
+    return any(part in name for part in (".blocks.", ".embed.", ".touch.", ".of_frame.", ".down."))
