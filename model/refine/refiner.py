@@ -93,7 +93,7 @@ class Refiner:
             RuntimeSetupError: a file is missing, damaged, or about another body.
         """
         dan, about = _network(folder / ATTENTION_FILE, lambda s: DAN(body, DanSettings(**s)))
-        hrn, _ = _network(folder / REFINEMENT_FILE, lambda s: HRN(body, HrnSettings(**_tuples(s))))
+        hrn, _ = _network(folder / REFINEMENT_FILE, lambda s: HRN(body, HrnSettings(**tuples(s))))
         try:
             calibration = Calibration(float(about["sigma_scale"]), float(about["sigma_power"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -177,7 +177,7 @@ def _network(path: Path, make: Callable[[dict[str, Any]], _Net]) -> tuple[_Net, 
     return net, about
 
 
-def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
+def tuples(settings: dict[str, Any]) -> dict[str, Any]:
     """JSON has no tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 

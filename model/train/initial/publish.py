@@ -7,11 +7,9 @@ detector.  The report (``python -m model evaluate``) measures on the test split.
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 import torch
@@ -29,6 +27,7 @@ from model.networks.weights import read_weights
 from model.paths import WEIGHTS
 from model.video import VideoInfo
 
+from ..curves import in_lines, read_columns
 from .data import CHUNK, FRAMES, PEOPLE, pose_space
 from .detected import FRAMES as SEEN_FRAMES
 from .detected import Detected
@@ -73,12 +72,6 @@ def measure(
         mean = np.mean(values, 0)
         found[name] = (float(mean[0]), float(mean[1]))
     return found
-
-
-def curves(path: Path) -> dict[str, list[float]]:
-    """Of the run's table, by column; NaN where a column was not there yet."""
-    rows = list(csv.DictReader(path.open(newline="")))
-    return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
 
 
 def plot(columns: dict[str, list[float]]) -> str:
@@ -140,11 +133,6 @@ From landmarks to a body in one pass: `model/networks/initial.py`, a transformer
 """
 
 
-def fill_remarks(text: str) -> str:
-    """In the card's lines."""
-    return f"\n{fill(text, 118, initial_indent='  ', subsequent_indent='  ')}" if text else ""
-
-
 def main() -> None:
     """Measure, write, copy."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,9 +147,9 @@ def main() -> None:
     chosen = plans(trained)
     with tqdm(total=len(clips) * len(chosen), desc="validation", disable=None) as bar:
         found = measure(clips, chosen, lambda: bar.update() and None)
-    columns, (_, about) = curves(arguments.run / "curve.csv"), read_weights(arguments.run / FILE)
+    columns, (_, about) = read_columns(arguments.run / "curve.csv"), read_weights(arguments.run / FILE)
     shutil.copyfile(arguments.run / FILE, WEIGHTS / FILE)
-    text = card(about, columns, found, len(clips), arguments.hardware, fill_remarks(arguments.remarks))
+    text = card(about, columns, found, len(clips), arguments.hardware, in_lines(arguments.remarks))
     (WEIGHTS / FILE).with_suffix(".md").write_text(text, encoding="utf-8")
     (ROOT / "docs" / "images" / "initial.svg").write_text(plot(columns), encoding="utf-8")
     print(text)

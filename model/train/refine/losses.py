@@ -43,10 +43,18 @@ class Judge:
 
     def goal(self) -> tuple[Tensor, Tensor]:
         """True (B, T, V_2, 3) about the hips, and (B, T, V_1, 2) in the crop."""
-        posed = self._posed(self.truth.people, self.truth.local, self.truth.root_cam_m, None, None)
+        posed = self.true()
         hips = posed.heads_m[:, :, :1]
         coarse = posed.level(HEAD_LEVEL)
         return posed.level(WORK_LEVEL) - hips, self._where(coarse, self.truth.crop_K)
+
+    def true(self) -> PosedBody:
+        """The truth's body."""
+        return self._posed(self.truth.people, self.truth.local, self.truth.root_cam_m, None, None)
+
+    def posed(self, output: HrnOutput | None) -> PosedBody:
+        """The estimate's body in the refined pose, without offsets; None is the estimate as it was."""
+        return self._moved(output)[0]
 
     def refined(self, output: HrnOutput | None) -> Tensor:
         """(B, T, V_2, 3) about the hips; None is the estimate as it was."""

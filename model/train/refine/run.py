@@ -34,10 +34,10 @@ from .losses import Judge, total
 from .windows import Windows, masks
 
 SEED = 2027
-LEVELS = (0, 0, 2, 0, 0, None, 0, 2)
+LEVELS = (0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, None, 0, 0)
 """How much of the mesh steps in turn work on: most is in the pose, the fine levels cost the most."""
 HELD_LEVELS = 2
-HELD_FRAMES, HELD_STRIDE = 8, 40
+HELD_FRAMES, HELD_STRIDE = 8, 20
 T = TypeVar("T")
 
 
@@ -54,11 +54,11 @@ class Budget:
     rate: float = 5e-4
     warmup: int = 100
     average: float = 0.995
-    look: int = 250
+    look: int = 400
 
 
 BUDGETS = {
-    "small": Budget(5_500, 1_500, 2, 8, rate=7e-4),
+    "small": Budget(4_000, 1_200, 2, 8, rate=7e-4),
     "full": Budget(40_000, 20_000, 16, 16, rate=7e-4, average=0.999),
 }
 """For two processor cores and for a GPU; the networks are the same."""

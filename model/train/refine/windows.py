@@ -67,13 +67,18 @@ class Windows:
         return self._astray(start, rng), _faded(seen, rng), truth
 
     def held(self, frames: int, stride: int) -> list[tuple[list[int], list[int]]]:
-        """Which windows to validate by: every clip, one window for each ``stride`` frames, batches of one length."""
+        """Which windows to choose by: of every second clip (the others are for judging what was chosen), one window for
+        each ``stride`` frames, in batches of one length."""
         rows = [
             (k, first)
-            for k, clip in enumerate(self._clips)
+            for k, clip in list(enumerate(self._clips))[::2]
             for first in range(0, len(clip.time_s) - frames + 1, stride)
         ]
         return [([k for k, _ in part], [first for _, first in part]) for part in _chunks(rows, 2)]
+
+    def frames(self, clip: int) -> int:
+        """Its length."""
+        return len(self._clips[clip].time_s)
 
     def windows(self, clips: list[int], firsts: list[int], frames: int) -> tuple[Start, Seen, Truth]:
         """Windows as they are."""
