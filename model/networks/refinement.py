@@ -40,7 +40,8 @@ SHARES = (0.4, 0.3, 0.2, 0.1)
 class HrnSettings:
     """Size and bounds of the network.
 
-    ``reach``: bound of the moves, in uncertainties. ``most_mm``: of the vertices' in any case. ``smooth_s``: standard
+    ``reach``: bound of the moves, in uncertainties. ``most_mm``: of the vertices' in any case, small, so that
+    they can't stand for another build. ``smooth_s``: standard
     deviation of the filter over frames. ``threshold``: of A, for a vertex to be active.
     """
 
@@ -54,7 +55,7 @@ class HrnSettings:
     widths: tuple[int, ...] = (96, 96, 64, 64)
     blocks: tuple[int, ...] = (2, 2, 2, 1)
     reach: float = 3.0
-    most_mm: float = 100.0
+    most_mm: float = 20.0
     smooth_s: float = 0.03
     threshold: float = 0.25
 

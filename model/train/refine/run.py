@@ -58,7 +58,7 @@ class Budget:
 
 
 BUDGETS = {
-    "small": Budget(4_000, 1_200, 2, 8, rate=7e-4),
+    "small": Budget(6_000, 1_500, 2, 8, rate=7e-4),
     "full": Budget(40_000, 20_000, 16, 16, rate=7e-4, average=0.999),
 }
 """For two processor cores and for a GPU; the networks are the same."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.body import AnnyBody
-from model.estimate.rotation import matrix_from_rotvec
+from model.estimate.rotation import matrix_from_rotvec, rotvec_from_matrix
 from model.networks.body_map import BodyMap
 from model.networks.looking import People
 from model.refine.inputs import Seen, Start
@@ -22,6 +22,9 @@ ASTRAY = 0.4
 """Share of the windows whose estimate is turned away further."""
 TURN_RAD, TURN_EACH_RAD = 0.15, 0.03
 """By how much a bone, standard deviations: for the window, and from frame to frame."""
+NEAR = 0.35
+"""Share of the windows whose estimate is moved towards the truth, by any part of the way: most footage is easier than
+what is drawn, and what is right already must be seen to be right."""
 FADED, GRAIN = 0.15, 0.1
 """Spread (log) of the strength of each of the frame's features, lasting, and of each cell's own."""
 
@@ -64,7 +67,7 @@ class Windows:
             int(torch.randint(max(len(self._clips[k].time_s) - frames, 0) + 1, (), generator=rng)) for k in chosen
         ]
         start, seen, truth = self.windows(chosen, starts, frames)
-        return self._astray(start, rng), _faded(seen, rng), truth
+        return self._astray(self._near(start, truth, rng), rng), _faded(seen, rng), truth
 
     def held(self, frames: int, stride: int) -> list[tuple[list[int], list[int]]]:
         """Which windows to choose by: of every second clip (the others are for judging what was chosen), one window for
@@ -107,6 +110,15 @@ class Windows:
             part("true_local"), part("true_root_cam_m"), people("true_shape"), true_K, part("mask").float() / 255
         )
         return start, seen, truth
+
+    def _near(self, start: Start, truth: Truth, rng: torch.Generator) -> Start:
+        """Some estimates on their way to the truth."""
+        windows, bones = len(start.local), self.body_map.bones
+        share = torch.rand(windows, generator=rng) * (torch.rand(windows, generator=rng) < NEAR)
+        own = start.local[:, :, bones]
+        whole = rotvec_from_matrix(own.mT @ truth.local[:, :, bones])
+        local = own @ matrix_from_rotvec(share[:, None, None, None] * whole)
+        return Start(start.local.index_copy(2, bones, local), start.root_cam_m, start.people, start.sigma_m)
 
     def _astray(self, start: Start, rng: torch.Generator) -> Start:
         """Some estimates turned away from where the landmarks have put them, so that evidence is worth following."""
