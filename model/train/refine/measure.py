@@ -54,9 +54,9 @@ class Measured:
 @torch.no_grad()
 def measure(
     dan: DAN, hrn: HRN, kinematics: Kinematics, windows: Windows, clips: list[int],
-    report: Callable[[], None] = lambda: None, uniform: bool = False,
+    report: Callable[[], None] = lambda: None,
 ) -> Measured:  # fmt: skip
-    """Refine ``clips`` in standard quality; ``uniform`` is A = 1 everywhere."""
+    """Refine ``clips`` in standard quality."""
     body, budget = dan.body, Budget.of("standard")
     drawer, rows = MeshDrawer(body), list[dict[str, Array]]()
     dan.eval(), hrn.eval()
@@ -67,8 +67,8 @@ def measure(
             start, seen, truth = windows.windows([number], [first], length)
             ready = prepare(body, kinematics, drawer, start, seen)
             output = dan(ready.given)
-            attention = torch.ones_like(output.attention) if uniform else ready.attention(output)
-            threshold = -1.0 if uniform else budget.threshold(attention, 1.0, hrn.settings.threshold)
+            attention = ready.attention(output)
+            threshold = budget.threshold(attention, 1.0, hrn.settings.threshold)
             refined = hrn(ready.look(output), attention, output.sigma_mm, seen.time_s, threshold)
             judge = Judge(body, kinematics, start, seen, truth)
             true, _ = judge.goal()
@@ -89,7 +89,7 @@ def measure(
                     "speed_m_s": np.resize(speed[0].numpy(), length),
                 }.items()}
             )  # fmt: skip
-            report()
+        report()
     return Measured(**{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
 
 

@@ -148,18 +148,14 @@ def main() -> None:
     untrained = Networks(body)
     windows = Windows(arguments.stock / "validation", space.body, body)
     chosen, held = (list(range(first, len(windows), 2)) for first in (0, 1))
-    with tqdm(total=4 * len(windows) // 2, desc="validation", disable=None) as bar:
-        kinematics = space.body.kinematics
+    with tqdm(total=len(chosen) + 2 * len(held), desc="validation", disable=None) as bar:
 
-        def run(dan: DAN, hrn: HRN, clips: list[int], uniform: bool = False) -> Measured:
-            found = measure(dan, hrn, kinematics, windows, clips, uniform=uniform)
-            bar.update(len(clips))
-            return found
+        def run(dan: DAN, hrn: HRN, clips: list[int]) -> Measured:
+            return measure(dan, hrn, space.body.kinematics, windows, clips, lambda: bar.update() and None)
 
         calibration = calibrated(run(dan, hrn, chosen))
         trained = run(dan, hrn, held)
-        table = rows("trained", trained) + rows("trained, A = 1", run(dan, hrn, held, True))
-        table += rows("untrained", run(untrained.dan, untrained.hrn, held))
+        table = rows("trained", trained) + rows("untrained", run(untrained.dan, untrained.hrn, held))
     columns = read_columns(arguments.run / "curve.csv")
     figures_of = figures(trained, calibration)
     told = "\n".join(f"| {name} | {value:.3f} |" for name, value in figures_of.items())
