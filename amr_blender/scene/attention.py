@@ -25,6 +25,11 @@ MODIFIER = "AMR Attention"
 LAYERS = {"NOW": nodes.NOW, "MEAN": "AMR Attention Mean", "MAX": "AMR Attention Max", "PAINTED": "AMR Attention"}
 """Colour attribute of each way to show attention."""
 UNCERTAINTY = "amr_uncertainty_mm"
+_ENDS = (2.0, 98.0)
+"""Percentiles of a result's attention that get the ends of the colours: a network uses little of what lies between 0
+and 1, and what is little and what is much is a question of one clip."""
+_LEAST_RANGE = 0.02
+_LOW, _HIGH = "amr_attention_low", "amr_attention_high"
 _OWN_MATERIAL = "amr_own_material_{}"
 
 
@@ -56,8 +61,9 @@ def add_attention(body: Any, take: Take, motion: Motion, name: str, fps: float) 
     error = 0.0
     if take.attention is not None:
         mean, largest = mean_and_max(take.attention, seen)
-        _write_colours(mesh, LAYERS["MEAN"], colours(mean))
-        _write_colours(mesh, LAYERS["MAX"], colours(largest))
+        body[_LOW], body[_HIGH] = _ends_of(take.attention, seen)
+        _write_colours(mesh, LAYERS["MEAN"], _coloured(body, mean))
+        _write_colours(mesh, LAYERS["MAX"], _coloured(body, largest))
         error = _add_modifier(body, take, motion, name)
     unsure = take.attention if take.uncertainty_mm is None else take.uncertainty_mm
     if unsure is None:
@@ -80,7 +86,8 @@ def _add_modifier(body: Any, take: Take, motion: Motion, name: str) -> float:
     vertex.data.foreach_set("value", np.arange(len(mesh.vertices), dtype=np.int32))
     image = nodes.make_image(film, f"{name} Attention")
     modifier = body.modifiers.new(MODIFIER, "NODES")
-    modifier.node_group = nodes.make_group(image, film, int(motion.camera_frames[0]), f"{name} Attention")
+    start = int(motion.camera_frames[0])
+    modifier.node_group = nodes.make_group(image, film, start, coloured_range(body), f"{name} Attention")
     _switch(modifier, False)
     modifier.show_expanded = False
     mesh.color_attributes.active_color_name = LAYERS["MEAN"]
@@ -92,6 +99,26 @@ def _add_modifier(body: Any, take: Take, motion: Motion, name: str) -> float:
         slot.link = "DATA"
     body["amr_attention_error"], body["amr_attention_frames_per_row"] = film.error, film.step
     return film.error
+
+
+def coloured_range(body: Any) -> tuple[float, float]:
+    """The attention that gets the first and the last of the colours."""
+    return float(body.get(_LOW, 0.0)), float(body.get(_HIGH, 1.0))
+
+
+def _ends_of(attention: Array, seen: Array) -> tuple[float, float]:
+    """Of (T, V) in the frames ``seen`` (T,); never nearly the same."""
+    if not seen.any():
+        return 0.0, 1.0
+    low, high = np.percentile(attention[seen][:, ::8].astype(np.float32), _ENDS).tolist()
+    more = max(_LEAST_RANGE - (high - low), 0.0) / 2
+    return low - more, high + more
+
+
+def _coloured(body: Any, values: Array) -> Array:
+    """(V, 4) of (V,)."""
+    low, high = coloured_range(body)
+    return colours((values - low) / (high - low))
 
 
 def _write_floats(mesh: Any, name: str, values: Array) -> None:
@@ -163,7 +190,7 @@ def copy_current(context: Any, body: Any) -> None:
         raise SceneError(
             "attention-mode", f"'{body.name}' is in {body.mode.title()} Mode.", "Go to Object or Vertex Paint Mode."
         )
-    _write_colours(body.data, LAYERS["PAINTED"], colours(_current(context, body, modifier)))
+    _write_colours(body.data, LAYERS["PAINTED"], _coloured(body, _current(context, body, modifier)))
     body.data.update()
     show(body, "PAINTED")
 

@@ -34,8 +34,10 @@ def make_image(film: Film, name: str) -> Any:
     return image
 
 
-def make_group(image: Any, film: Film, frame_start: int, name: str) -> Any:
+def make_group(image: Any, film: Film, frame_start: int, ends: tuple[float, float], name: str) -> Any:
     """A node group for a modifier: writes ``VALUE`` and the colour ``NOW`` on every point, by scene time.
+
+    ``ends`` are the values that get the first and the last colour.
 
     Its input Start Frame is the scene frame of the film's first row: move it along when the keys are moved.
     """
@@ -60,7 +62,8 @@ def make_group(image: Any, film: Film, frame_start: int, name: str) -> Any:
         value = value.outputs[0]
     geometry = inputs.outputs["Geometry"]
     geometry = _stored(add, geometry, VALUE, "FLOAT", value)
-    geometry = _stored(add, geometry, NOW, "BYTE_COLOR", _ramp(add, value))
+    above = add.math("SUBTRACT", value, ends[0])
+    geometry = _stored(add, geometry, NOW, "BYTE_COLOR", _ramp(add, add.math("DIVIDE", above, ends[1] - ends[0])))
     add.link(geometry, outputs.inputs[0])
     add.tidy()
     return group

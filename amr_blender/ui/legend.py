@@ -19,12 +19,15 @@ TITLES = {
 _handle = None
 
 
-def title(scene):
-    """What the legend says above its bar; empty where there is nothing to explain."""
+def words(scene):
+    """What the legend says above its bar, and at its ends; None where there is nothing to explain."""
     entry = results.active(scene)
     body = scene.objects.get(entry.mesh) if entry is not None and entry.mesh else None
     mode = attention.shown(body)
-    return TITLES[mode].format(frame=scene.frame_current) if mode else ""
+    if not mode:
+        return None
+    low, high = attention.coloured_range(body)
+    return TITLES[mode].format(frame=scene.frame_current), f"{low:.2f}  little", f"much  {high:.2f}"
 
 
 def _draw():
@@ -32,18 +35,19 @@ def _draw():
     space, region = context.space_data, context.region
     if space is None or not space.overlay.show_overlays:
         return
-    words = title(context.scene)
-    if words:
+    said = words(context.scene)
+    if said:
+        title, little, much = said
         scale = context.preferences.system.ui_scale
         left, bottom = region.width / 2 - scale * _WIDTH / 2, scale * (_MARGIN + _TEXT + 6)
         _bar(left, bottom, scale * _WIDTH, scale * _HEIGHT)
-        _label(words, region.width / 2, bottom + scale * (_HEIGHT + 7), scale)
-        for text, place in (("0  little", left), ("much  1", left + scale * _WIDTH)):
+        _label(title, region.width / 2, bottom + scale * (_HEIGHT + 7), scale)
+        for text, place in ((little, left), (much, left + scale * _WIDTH)):
             _label(text, place, bottom - scale * (_TEXT + 4), scale, to_the_left=place > left)
 
 
 def _bar(left, bottom, width, height):
-    """The colours from 0 to 1 on a dark rim."""
+    """All the colours on a dark rim."""
     places = np.linspace(0, 1, _STEPS)
     _strip((left - 1, left + width + 1), bottom - 1, height + 2, [(0.0, 0.0, 0.0, 0.6)] * 2)
     _strip(left + width * places, bottom, height, colour_map.srgb(colour_map.colours(places)).tolist())

@@ -36,7 +36,7 @@ class ConvertedNetwork(nn.Module):
         last_use = {name: number for number, step in enumerate(self.steps) for name in step["in"]}
         kept = set(self.outputs.values())
         sums = [step["out"] for before, step in pairwise(self.steps) if before["op"] == "resize"]
-        self._features = sums[1] if len(sums) > 1 else ""
+        self._features = sums[1] if "heatmaps" in self.outputs else ""
         self._free = [
             [name for name in set(step["in"]) if last_use[name] == number and name not in kept]
             for number, step in enumerate(self.steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,6 +50,12 @@ def _painted(body: Any, name: str) -> np.ndarray:
     return out.reshape(-1, 4)
 
 
+def coloured(body: Any, values: np.ndarray) -> np.ndarray:
+    """(V, 4) in the colours of the result's own range."""
+    low, high = attention.coloured_range(body)
+    return colours((values - low) / (high - low))
+
+
 @pytest.fixture
 def take() -> Take:
     return make_take(FRAMES, attention=True)
@@ -72,17 +79,29 @@ def test_a_take_without_comes_in_as_before(blender: ModuleType) -> None:
 def test_mean_and_maximum_are_painted(body: Any, take: Take) -> None:
     values = take.attention.astype(np.float32)
     for name, wanted in (("AMR Attention Mean", values.mean(0)), ("AMR Attention Max", values.max(0))):
-        np.testing.assert_allclose(_painted(body, name), colours(wanted), atol=0.006)
+        np.testing.assert_allclose(_painted(body, name), coloured(body, wanted), atol=0.006)
     layer = body.data.attributes["amr_uncertainty_mm"]
     assert layer.domain == "POINT"
     found = [layer.data[i].value for i in range(0, len(body.data.vertices), 97)]
     np.testing.assert_allclose(found, take.uncertainty_mm.astype(float).mean(0)[::97], rtol=1e-5)
 
 
+def test_colours_are_spread_over_what_there_is(blender: ModuleType, take: Take) -> None:
+    """A network that says 0.45 to 0.55 gets all of them; one that says the same everywhere, none of its noise."""
+    for spread, least in ((0.1, 0.095), (0.0, 0.019)):
+        values = (0.5 + spread * (take.attention.astype(np.float32) - 0.5)).astype(np.float16)
+        body = blender.data.objects[_import(blender, replace(take, attention=values)).mesh]
+        low, high = attention.coloured_range(body)
+        assert least * 0.8 < high - low < least * 1.3 and low < 0.5 < high
+        painted = _painted(body, "AMR Attention Max")
+        np.testing.assert_allclose(painted, coloured(body, values.astype(np.float32).max(0)), atol=0.02)
+
+
 def test_only_frames_on_which_somebody_was_seen_count(blender: ModuleType) -> None:
     take = make_take(FRAMES, attention=True, gaps=((0, 20),))
     body = blender.data.objects[_import(blender, take).mesh]
-    wanted = colours(take.attention[20:].astype(np.float32).max(0))
+    wanted = coloured(body, take.attention[20:].astype(np.float32).max(0))
+    assert attention.coloured_range(body)[1] <= take.attention[20:].max()
     np.testing.assert_allclose(_painted(body, "AMR Attention Max"), wanted, atol=0.006)
 
 
@@ -102,7 +121,7 @@ def test_the_frames_attention_is_the_takes(blender: ModuleType, body: Any, take:
     for index in (0, 9, 30, FRAMES - 1):
         values, shown = _values(blender, body, START + index)
         np.testing.assert_allclose(values, wanted[index], atol=HALF_STEP)
-        np.testing.assert_allclose(shown, colours(values), atol=0.006)
+        np.testing.assert_allclose(shown, coloured(body, values), atol=0.006)
     between, _ = _values(blender, body, START + 9, 0.25)
     np.testing.assert_allclose(between, 0.75 * wanted[9] + 0.25 * wanted[10], atol=HALF_STEP)
     for frame, index in ((START - 5, 0), (START + FRAMES + 50, FRAMES - 1)):
@@ -174,7 +193,7 @@ def test_the_current_frame_is_copied_for_painting(blender: ModuleType, body: Any
     for index in (25, 12):
         blender.context.scene.frame_set(START + index)
         attention.copy_current(blender.context, body)
-        wanted = colours(take.attention[index].astype(np.float32))
+        wanted = coloured(body, take.attention[index].astype(np.float32))
         np.testing.assert_allclose(_painted(body, "AMR Attention"), wanted, atol=0.012)
     assert attention.shown(body) == "PAINTED" and attention.modes(body)[-1] == "PAINTED"
     assert body.data.color_attributes.active_color.name == "AMR Attention", "what the brush paints on"

@@ -169,14 +169,16 @@ def test_shading_comes_back_after_reload(stage, entry, window, tmp_path):
     assert "VERTEX" not in [shading.color_type for shading in views(stage)]
 
 
-def test_the_legends_title(stage, entry):
+def test_what_the_legend_says(stage, entry):
     from amr_blender.ui import legend
 
-    assert legend.title(stage.scene) == ""
+    assert legend.words(stage.scene) is None
     stage.bpy.ops.amr.show_attention(mode="NOW")
     stage.scene.frame_set(17)
-    assert legend.title(stage.scene) == "Attention, frame 17"
+    title, little, much = legend.words(stage.scene)
+    assert title == "Attention, frame 17"
+    assert 0 <= float(little.split()[0]) < float(much.split()[-1]) <= 1
     stage.bpy.ops.amr.show_attention(mode="MEAN")
-    assert legend.title(stage.scene) == "Attention, mean over the clip"
+    assert legend.words(stage.scene)[0] == "Attention, mean over the clip"
     stage.bpy.data.objects.remove(body_of(stage, entry))
-    assert legend.title(stage.scene) == ""
+    assert legend.words(stage.scene) is None

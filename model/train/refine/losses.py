@@ -27,7 +27,7 @@ PRICE_MM = 2.0
 """What a vertex's refinement must gain for another look at it to pay."""
 WEIGHTS = {
     "pose": 10.0, "vertices": 5.0, "motion": 2.0, "picture": 4.0, "offsets": 0.5, "sigma": 0.05, "silhouette": 0.1,
-    "attention": 0.05, "mask": 0.05, "spent": 0.005,
+    "attention": 0.3, "mask": 0.05, "spent": 0.005,
 }  # fmt: skip
 
 

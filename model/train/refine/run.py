@@ -54,11 +54,11 @@ class Budget:
     rate: float = 5e-4
     warmup: int = 100
     average: float = 0.995
-    look: int = 400
+    look: int = 200
 
 
 BUDGETS = {
-    "small": Budget(6_000, 1_500, 2, 8, rate=7e-4),
+    "small": Budget(6_000, 1_000, 2, 8, rate=7e-4),
     "full": Budget(40_000, 20_000, 16, 16, rate=7e-4, average=0.999),
 }
 """For two processor cores and for a GPU; the networks are the same."""
@@ -163,15 +163,18 @@ class Run:
     def _pays(self, judge: Judge, prepared: Prepared, dan: DanOutput, true: Tensor) -> dict[str, Tensor]:
         """Attention against what refinement gains where it may do all that it can."""
         with torch.no_grad():
-            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), HELD_LEVELS)
+            everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), 0)
             before, after = ((judge.refined(output) - true).norm(dim=-1) for output in (None, everywhere))
         given = prepared.given
         return judge.attention_terms(dan, 1000 * (before - after), given.visible, given.where)
 
     def _rate(self) -> float:
-        b, whole = self._budget, self._budget.refinement + self._budget.attention
-        warm = min(1.0, (self._step + 1) / b.warmup)
-        return b.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self._step / whole, 1.0))))
+        b, done = self._budget, self._step
+        highest, of = b.rate, b.refinement
+        if self._attends:  # what attends begins only now
+            done, highest, of = done - b.refinement, 0.5 * b.rate, b.attention
+        warm = min(1.0, (done + 1) / b.warmup)
+        return highest * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done / max(of, 1), 1.0))))
 
     def _look(self, terms: dict[str, float]) -> None:
         """Measure the averaged weights on held-out clips, keep the best, and write the curve."""
