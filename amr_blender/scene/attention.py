@@ -1,4 +1,6 @@
-"""Attention and uncertainty on the rigged body: painted attributes, the frame's own by geometry nodes, how to show it.
+"""Where to look, on the rigged body: painted attributes, the frame's own by geometry nodes, how to show it.
+
+That is the take's attention, or, where it has none, its uncertainty as a share of ``FULL_MM``.
 
 Nothing of it is shown at first.  What is shown is told by the body itself (:func:`shown`), so that it holds after undo,
 in a saved file, and where an animator has switched by hand.
@@ -25,11 +27,13 @@ MODIFIER = "AMR Attention"
 LAYERS = {"NOW": nodes.NOW, "MEAN": "AMR Attention Mean", "MAX": "AMR Attention Max", "PAINTED": "AMR Attention"}
 """Colour attribute of each way to show attention."""
 UNCERTAINTY = "amr_uncertainty_mm"
+FULL_MM = 400.0
+"""Uncertainty that counts as 1."""
 _ENDS = (2.0, 98.0)
 """Percentiles of a result's attention that get the ends of the colours: a network uses little of what lies between 0
 and 1, and what is little and what is much is a question of one clip."""
 _LEAST_RANGE = 0.02
-_LOW, _HIGH = "amr_attention_low", "amr_attention_high"
+_LOW, _HIGH, _IN_MM = "amr_attention_low", "amr_attention_high", "amr_attention_in_mm"
 _OWN_MATERIAL = "amr_own_material_{}"
 
 
@@ -38,9 +42,9 @@ class AttentionMade:
     """What the panel tells."""
 
     shown: bool = False
-    """There is attention to show."""
+    """There is something to show."""
     error: float = 0.0
-    """Largest difference of the frame's attention to the take's, 0..1."""
+    """Largest difference of what a frame shows to the take, 0..1."""
     worst: tuple[tuple[int, float], ...] = ()
     """Scene frame and score of the worst moments, the worst first."""
     worst_in_mm: bool = False
@@ -58,29 +62,31 @@ def add_attention(body: Any, take: Take, motion: Motion, name: str, fps: float) 
     mesh, seen = body.data, take.present
     if take.uncertainty_mm is not None:
         _write_floats(mesh, UNCERTAINTY, mean_and_max(take.uncertainty_mm, seen)[0])
-    error = 0.0
-    if take.attention is not None:
-        mean, largest = mean_and_max(take.attention, seen)
-        body[_LOW], body[_HIGH] = _ends_of(take.attention, seen)
+    error, look = 0.0, take.attention
+    if look is None and take.uncertainty_mm is not None:
+        look, body[_IN_MM] = np.minimum(take.uncertainty_mm / np.float16(FULL_MM), np.float16(1.0)), True
+    if look is not None:
+        mean, largest = mean_and_max(look, seen)
+        body[_LOW], body[_HIGH] = _ends_of(look, seen)
         _write_colours(mesh, LAYERS["MEAN"], _coloured(body, mean))
         _write_colours(mesh, LAYERS["MAX"], _coloured(body, largest))
-        error = _add_modifier(body, take, motion, name)
+        error = _add_modifier(body, look, motion, name)
     unsure = take.attention if take.uncertainty_mm is None else take.uncertainty_mm
     if unsure is None:
         return AttentionMade()
     posed = np.isin(motion.camera_frames, motion.frames)
     scores = scores_of(unsure)[motion.between.nearest[posed]]
     return AttentionMade(
-        shown=take.attention is not None,
+        shown=look is not None,
         error=error,
         worst=tuple(worst_moments(motion.frames, scores, fps)),
         worst_in_mm=take.uncertainty_mm is not None,
     )
 
 
-def _add_modifier(body: Any, take: Take, motion: Motion, name: str) -> float:
+def _add_modifier(body: Any, look: Array, motion: Motion, name: str) -> float:
     """The modifier, switched off, and the material, ready in the object's slot; returns the largest error."""
-    film = make_film(take.attention, motion.between)
+    film = make_film(look, motion.between)
     mesh = body.data
     vertex = mesh.attributes.new(nodes.VERTEX, "INT", "POINT")
     vertex.data.foreach_set("value", np.arange(len(mesh.vertices), dtype=np.int32))
@@ -104,6 +110,11 @@ def _add_modifier(body: Any, take: Take, motion: Motion, name: str) -> float:
 def coloured_range(body: Any) -> tuple[float, float]:
     """The attention that gets the first and the last of the colours."""
     return float(body.get(_LOW, 0.0)), float(body.get(_HIGH, 1.0))
+
+
+def in_mm(body: Any) -> bool:
+    """Whether what is shown is uncertainty, in units of ``FULL_MM``."""
+    return bool(body.get(_IN_MM, False))
 
 
 def _ends_of(attention: Array, seen: Array) -> tuple[float, float]:

@@ -11,10 +11,10 @@ from . import results
 _WIDTH, _HEIGHT, _MARGIN, _TEXT = 240, 12, 18, 11
 _STEPS = 48
 TITLES = {
-    "NOW": "Attention, frame {frame}",
-    "MEAN": "Attention, mean over the clip",
-    "MAX": "Attention, highest over the clip",
-    "PAINTED": "Attention, editable",
+    "NOW": "{what}, frame {frame}",
+    "MEAN": "{what}, mean over the clip",
+    "MAX": "{what}, highest over the clip",
+    "PAINTED": "{what}, editable",
 }
 _handle = None
 
@@ -27,7 +27,11 @@ def words(scene):
     if not mode:
         return None
     low, high = attention.coloured_range(body)
-    return TITLES[mode].format(frame=scene.frame_current), f"{low:.2f}  little", f"much  {high:.2f}"
+    frame = scene.frame_current
+    if attention.in_mm(body):
+        low, high = (attention.FULL_MM * end for end in (low, high))
+        return TITLES[mode].format(what="Expected error", frame=frame), f"{low:.0f} mm", f"{high:.0f} mm"
+    return TITLES[mode].format(what="Attention", frame=frame), f"{low:.2f}  little", f"much  {high:.2f}"
 
 
 def _draw():

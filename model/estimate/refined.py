@@ -33,8 +33,8 @@ class Refined:
     """(T, S, 3) float64 rotation vectors, to be applied after (on the right of) the bones' own rotations."""
     shift_m: Tensor
     """(T, 3) float64, camera axes."""
-    attention: NDArray[np.float16]
-    """(T, V) 0..1."""
+    attention: NDArray[np.float16] | None
+    """(T, V) 0..1; None where nothing was refined by it."""
     uncertainty_mm: NDArray[np.float16]
     """(T, V)."""
     basis: NDArray[np.float32] | None

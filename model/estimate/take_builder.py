@@ -87,7 +87,9 @@ def build_take(
 
 def _refinement(refined: Refined) -> dict[str, Any]:
     """The take's arrays of it, by name."""
-    found: dict[str, Any] = {"attention": refined.attention, "uncertainty_mm": refined.uncertainty_mm}
+    found: dict[str, Any] = {"uncertainty_mm": refined.uncertainty_mm}
+    if refined.attention is not None:
+        found["attention"] = refined.attention
     if refined.basis is None:
         return found
     error_mm = np.array(refined.error_mm, np.float32)

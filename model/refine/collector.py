@@ -81,7 +81,7 @@ class Collector:
         return Refined(
             turn=bridged(turn.double()),
             shift_m=bridged(shift_m.double()),
-            attention=np.concatenate(self._maps["attention"]),
+            attention=np.concatenate(self._maps["attention"]) if self._maps["attention"] else None,
             uncertainty_mm=np.concatenate(self._maps["uncertainty_mm"]),
             basis=basis,
             weights=None if basis is None else bridged(torch.from_numpy(weights).double()).float().numpy(),
@@ -108,7 +108,8 @@ class Collector:
         for name, kept in self._kept.items():
             kept.append(ready[name])
         self._basis.add(ready["offsets_m"])
-        self._maps["attention"].append(self._on_skin(ready["attention"]))
+        if "attention" in ready:
+            self._maps["attention"].append(self._on_skin(ready["attention"]))
         self._maps["uncertainty_mm"].append(self._on_skin(ready["log_mm"].exp()))
 
     def _on_skin(self, values: Tensor) -> Half:

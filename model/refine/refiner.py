@@ -15,7 +15,7 @@ from amr_blender.contract.errors import RuntimeSetupError
 from model.body.skinning import Kinematics
 from model.estimate.learned import faded_windows
 from model.estimate.refined import Refined
-from model.networks.attention import DAN, DanSettings
+from model.networks.attention import DAN, DanOutput, DanSettings
 from model.networks.body_map import BodyMap
 from model.networks.evidence_maps import MeshDrawer
 from model.networks.refinement import HRN, HrnSettings
@@ -53,21 +53,23 @@ class Refiner:
     """The trained networks beside the body.
 
     Args:
-        dan, hrn: the networks, of the same body map. kinematics: of the body's tree. calibration: of the uncertainty.
+        dan, hrn: the networks, of the same body map; without HRN the body stays as it is, and nothing but the
+            uncertainty is said of it. kinematics: of the body's tree. calibration: of the uncertainty.
         uniform: A = 1 everywhere, as a control: what attention saves and costs.
     """
 
     def __init__(
         self,
         dan: DAN,
-        hrn: HRN,
+        hrn: HRN | None,
         kinematics: Kinematics,
         calibration: Calibration | None = None,
         device: torch.device | str = "cpu",
         uniform: bool = False,
     ) -> None:
         self._device = torch.device(device)
-        self._dan, self._hrn = dan.to(self._device).eval(), hrn.to(self._device).eval()
+        self._dan = dan.to(self._device).eval()
+        self._hrn = None if hrn is None else hrn.to(self._device).eval()
         self._body, self._kinematics = self._dan.body, copy.deepcopy(kinematics).to(self._device)
         self._drawer = MeshDrawer(self._body).to(self._device)
         self._calibration, self._uniform = calibration or Calibration(), uniform
@@ -75,8 +77,8 @@ class Refiner:
 
     @staticmethod
     def available(folder: Path) -> bool:
-        """Whether the weights of both networks are in ``folder``."""
-        return all((folder / name).is_file() for name in (ATTENTION_FILE, REFINEMENT_FILE))
+        """Whether DAN's weights are in ``folder``; HRN's need not be."""
+        return (folder / ATTENTION_FILE).is_file()
 
     @classmethod
     def load(
@@ -93,7 +95,9 @@ class Refiner:
             RuntimeSetupError: a file is missing, damaged, or about another body.
         """
         dan, about = _network(folder / ATTENTION_FILE, lambda s: DAN(body, DanSettings(**s)))
-        hrn, _ = _network(folder / REFINEMENT_FILE, lambda s: HRN(body, HrnSettings(**tuples(s))))
+        hrn = None
+        if (folder / REFINEMENT_FILE).is_file():
+            hrn, _ = _network(folder / REFINEMENT_FILE, lambda s: HRN(body, HrnSettings(**tuples(s))))
         try:
             calibration = Calibration(float(about["sigma_scale"]), float(about["sigma_power"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -127,6 +131,8 @@ class Refiner:
         start, seen = clip.windows(parts, glimpses, self._body, self._device)
         ready = prepare(self._body, self._kinematics, self._drawer, start, seen)
         output = self._dan(ready.given)
+        if self._hrn is None:
+            return self._unmoved(clip, parts, output)
         attention, complexity = ready.attention(output), [clip.complexity(part) for part in parts]
         if self._uniform:
             attention = seen.present[..., None].expand_as(attention).to(attention)
@@ -164,6 +170,26 @@ class Refiner:
                 ),
             )
             for k in range(len(parts))
+        ]
+
+    def _unmoved(self, clip: Clip, parts: list[slice], output: DanOutput) -> list[Said]:
+        """The uncertainty alone."""
+        log_mm = self._calibration(output.sigma_mm).log().cpu()
+        (windows, frames, _), sizes = log_mm.shape, self._body.hierarchy.sizes
+        still = {
+            "turn": torch.zeros(windows, frames, len(self._body.bones), 3),
+            "shift_m": torch.zeros(windows, frames, 3),
+            "offsets_m": torch.zeros(windows, 1, 1, 3).expand(-1, frames, sizes[-1], -1),
+            "log_mm": log_mm,
+            "active": torch.zeros(windows, frames),
+        }
+        nothing = [0.0] * len(sizes)
+        return [
+            Said(
+                {name: value[k] for name, value in still.items()},
+                Spent(clip.complexity(part), 1.0, part.stop - part.start, nothing, nothing),
+            )
+            for k, part in enumerate(parts)
         ]
 
 

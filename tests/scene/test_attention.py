@@ -97,6 +97,16 @@ def test_colours_are_spread_over_what_there_is(blender: ModuleType, take: Take) 
         np.testing.assert_allclose(painted, coloured(body, values.astype(np.float32).max(0)), atol=0.02)
 
 
+def test_where_there_is_no_attention_the_uncertainty_is_shown(blender: ModuleType, take: Take) -> None:
+    result = _import(blender, replace(take, attention=None))
+    body = blender.data.objects[result.mesh]
+    assert result.attention.shown and result.attention.worst_in_mm and attention.in_mm(body)
+    attention.show(body, "NOW")
+    values, shown = _values(blender, body, START + 9)
+    np.testing.assert_allclose(attention.FULL_MM * values, take.uncertainty_mm[9].astype(np.float32), atol=1.0)
+    np.testing.assert_allclose(shown, coloured(body, values), atol=0.006)
+
+
 def test_only_frames_on_which_somebody_was_seen_count(blender: ModuleType) -> None:
     take = make_take(FRAMES, attention=True, gaps=((0, 20),))
     body = blender.data.objects[_import(blender, take).mesh]

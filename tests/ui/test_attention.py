@@ -180,5 +180,9 @@ def test_what_the_legend_says(stage, entry):
     assert 0 <= float(little.split()[0]) < float(much.split()[-1]) <= 1
     stage.bpy.ops.amr.show_attention(mode="MEAN")
     assert legend.words(stage.scene)[0] == "Attention, mean over the clip"
+    body_of(stage, entry)["amr_attention_in_mm"] = True
+    title, little, much = legend.words(stage.scene)
+    assert title == "Expected error, mean over the clip"
+    assert 0 <= float(little.removesuffix(" mm")) < float(much.removesuffix(" mm")) <= 400
     stage.bpy.data.objects.remove(body_of(stage, entry))
     assert legend.words(stage.scene) is None

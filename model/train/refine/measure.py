@@ -53,13 +53,13 @@ class Measured:
 
 @torch.no_grad()
 def measure(
-    dan: DAN, hrn: HRN, kinematics: Kinematics, windows: Windows, clips: list[int],
+    dan: DAN, hrn: HRN | None, kinematics: Kinematics, windows: Windows, clips: list[int],
     report: Callable[[], None] = lambda: None,
 ) -> Measured:  # fmt: skip
-    """Refine ``clips`` in standard quality."""
+    """Refine ``clips`` in standard quality; without HRN they stay as they are."""
     body, budget = dan.body, Budget.of("standard")
     drawer, rows = MeshDrawer(body), list[dict[str, Array]]()
-    dan.eval(), hrn.eval()
+    dan.eval()
     for number in clips:
         frames = windows.frames(number)
         for first in range(0, frames, WINDOW):
@@ -68,8 +68,10 @@ def measure(
             ready = prepare(body, kinematics, drawer, start, seen)
             output = dan(ready.given)
             attention = ready.attention(output)
-            threshold = budget.threshold(attention, 1.0, hrn.settings.threshold)
-            refined = hrn(ready.look(output), attention, output.sigma_mm, seen.time_s, threshold)
+            refined = None
+            if hrn is not None:
+                threshold = budget.threshold(attention, 1.0, hrn.settings.threshold)
+                refined = hrn.eval()(ready.look(output), attention, output.sigma_mm, seen.time_s, threshold)
             judge = Judge(body, kinematics, start, seen, truth)
             true, _ = judge.goal()
             joints = [_joints_m(body, posed) for posed in (judge.true(), judge.posed(None), judge.posed(refined))]

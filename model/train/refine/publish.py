@@ -135,6 +135,9 @@ def main() -> None:
     parser.add_argument("--stock", type=Path, default=ROOT / "build" / "refine")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--hardware", default="two processor cores")
+    parser.add_argument(
+        "--alone", action="store_true", help="DAN without HRN: the uncertainty of the estimate as it is"
+    )
     parser.add_argument("--remarks", default="", help="what is particular to the run, for the cards")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -151,30 +154,46 @@ def main() -> None:
     with tqdm(total=len(chosen) + 2 * len(held), desc="validation", disable=None) as bar:
 
         def run(dan: DAN, hrn: HRN, clips: list[int]) -> Measured:
-            return measure(dan, hrn, space.body.kinematics, windows, clips, lambda: bar.update() and None)
+            return measure(
+                dan,
+                None if arguments.alone else hrn,
+                space.body.kinematics,
+                windows,
+                clips,
+                lambda: bar.update() and None,
+            )
 
         calibration = calibrated(run(dan, hrn, chosen))
         trained = run(dan, hrn, held)
-        table = rows("trained", trained) + rows("untrained", run(untrained.dan, untrained.hrn, held))
+        control = run(untrained.dan, untrained.hrn, held)
+        table = rows("trained", trained) + rows("untrained", control)
     columns = read_columns(arguments.run / "curve.csv")
-    figures_of = figures(trained, calibration)
-    told = "\n".join(f"| {name} | {value:.3f} |" for name, value in figures_of.items())
+    of_control = figures(control, Calibration())
+    told = "\n".join(
+        f"| {name} | {value:.3f} | {of_control[name]:.3f} |" for name, value in figures(trained, calibration).items()
+    )
     text = f"""## {len(held)} validation clips, camera and height unknown
 
-Errors per vertex about the hips, of twelve joints about the hips (MPJPE) and after Procrustes, mm; before and after.
-Curves: `docs/images/refinement.svg`.
+Errors are those of vertices about the hips. Curves: `docs/images/refinement.svg`.
+
+"""
+    if not arguments.alone:
+        text += """Of vertices, of twelve joints about the hips (MPJPE) and after Procrustes, mm; before and after.
 
 | networks | frames | vertex, before | after | change | MPJPE, before | after | PA, before | after |
 |---|---|---|---|---|---|---|---|---|
 """
-    text += "\n".join(table) + f"\n\n## The uncertainty\n\n| | |\n|---|---|\n{told}\n"
+        text += "\n".join(table) + "\n\n"
+    text += f"| the uncertainty | trained | untrained |\n|---|---|---|\n{told}\n"
     count, last = len(list((arguments.stock / "train").glob("[0-9]*.npz"))), int(columns["step"][-1])
     shared = (last, count, arguments.hardware, in_lines(arguments.remarks))
     dan_about |= {"sigma_scale": calibration.scale, "sigma_power": calibration.power}
-    for title, name, net, about in (
-        ("Dynamic Attention Network", ATTENTION_FILE, dan, dan_about),
-        ("Hierarchical Refinement Network", REFINEMENT_FILE, hrn, hrn_about),
-    ):
+    shipped: list[tuple[str, str, DAN | HRN, dict[str, Any]]] = [
+        ("Dynamic Attention Network", ATTENTION_FILE, dan, dan_about)
+    ]
+    if not arguments.alone:
+        shipped.append(("Hierarchical Refinement Network", REFINEMENT_FILE, hrn, hrn_about))
+    for title, name, net, about in shipped:
         save_weights(arguments.out / name, net, about)
         (arguments.out / name).with_suffix(".md").write_text(card(title, text, about, *shared), encoding="utf-8")
     (ROOT / "docs" / "images" / "refinement.svg").write_text(plot(columns), encoding="utf-8")

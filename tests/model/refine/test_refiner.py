@@ -16,7 +16,7 @@ from model.networks.evidence_maps import FRAME_CHANNELS, FRAME_PX
 from model.refine.budget import Budget
 from model.refine.clip import Clip
 from model.refine.eye import Glimpse
-from model.refine.refiner import ATTENTION_FILE, WINDOW, Refiner
+from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, WINDOW, Refiner
 from model.refine.stage import Refinement
 
 from .conftest import Shown, Stage, maker, save_networks
@@ -60,6 +60,20 @@ def test_networks_that_move_nothing_change_nothing(stage: Stage, walk: Shown, as
     found = refined(stage, walk.part(18), assets, lively=0.0)
     assert found.turn.abs().max() == 0 and found.shift_m.abs().max() == 0
     assert found.basis is None and found.weights is None and found.error_mm == 0
+
+
+def test_without_the_refinement_network_there_is_the_uncertainty_alone(
+    stage: Stage, walk: Shown, assets: Path, tmp_path: Path
+) -> None:
+    (save_networks(stage, tmp_path) / REFINEMENT_FILE).unlink()
+    shown = walk.part(18, absent=slice(8, 10))
+    for quality in ("standard", "best"):
+        found = Refinement(assets, shown.frames, quality, weights=tmp_path)(shown.space, shown.found, lambda *_: None)
+        assert found.attention is None and found.basis is None and found.error_mm == 0
+        assert found.turn.abs().max() == 0 and found.shift_m.abs().max() == 0
+        assert found.uncertainty_mm.shape == (18, stage.map.hierarchy.sizes[-1]) and found.uncertainty_mm.min() > 0
+        json.dumps(found.spent)
+        assert sum(found.spent["vertices_worked_on"]) == 0
 
 
 def test_a_gap_is_crossed_evenly(stage: Stage, walk: Shown, assets: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,12 +11,12 @@ from scipy.stats import spearmanr
 
 from model.body.hierarchy import Hierarchy
 from model.detect import Networks
+from model.evaluate.uncertainty import QUANTILES
 from model.networks.attention import DAN, DanSettings
 from model.networks.body_map import BodyMap
-from model.networks.refinement import HRN, HrnSettings
 from model.networks.weights import read_weights
 from model.paths import WEIGHTS
-from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, tuples
+from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.plays import Theatre
 from model.synth.motion.enrich import sample
@@ -25,7 +26,6 @@ from model.synth.splits import seeds
 from model.train.initial.data import pose_space
 from model.train.initial.detected import Pool
 from model.train.refine.measure import Measured, measure
-from model.train.refine.run import Networks as Untrained
 from model.train.refine.stock import Stock
 from model.train.refine.windows import Windows
 from tests.model.made_capture import sequence, turned
@@ -56,39 +56,46 @@ def body(assets: Path) -> BodyMap:
     return BodyMap(pose_space().body, pose_space().skeleton, Hierarchy.load(assets))
 
 
-def measured(folder: Path, dan: DAN, hrn: HRN) -> Measured:
+def measured(folder: Path, dan: DAN) -> Measured:
     body = pose_space().body
-    return measure(dan, hrn, body.kinematics, Windows(folder, body, dan.body), list(range(CLIPS)))
+    return measure(dan, None, body.kinematics, Windows(folder, body, dan.body), list(range(CLIPS)))
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path, body: BodyMap) -> Measured:
-    (dan_state, dan_about), (hrn_state, hrn_about) = (
-        read_weights(WEIGHTS / n) for n in (ATTENTION_FILE, REFINEMENT_FILE)
-    )
-    dan, hrn = DAN(body, DanSettings(**dan_about["settings"])), HRN(body, HrnSettings(**tuples(hrn_about["settings"])))
-    dan.load_state_dict(dan_state), hrn.load_state_dict(hrn_state)
-    return measured(folder, dan, hrn)
+def shipped() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    return read_weights(WEIGHTS / ATTENTION_FILE)
 
 
-def test_they_make_the_estimate_better_and_untrained_networks_do_not(
+@pytest.fixture(scope="module")
+def trained(folder: Path, body: BodyMap, shipped: tuple[dict[str, torch.Tensor], dict[str, Any]]) -> Measured:
+    state, about = shipped
+    dan = DAN(body, DanSettings(**about["settings"]))
+    dan.load_state_dict(state)
+    return measured(folder, dan)
+
+
+def rank(measured: Measured) -> float:
+    """Spearman's, of uncertainty and error."""
+    return float(spearmanr(measured.sigma_mm[:, ::7].ravel(), measured.before_mm[:, ::7].ravel()).statistic)
+
+
+def test_they_know_where_the_estimate_is_wrong_and_an_untrained_network_does_not(
     folder: Path, body: BodyMap, trained: Measured
 ) -> None:
     torch.manual_seed(3)
-    untrained = Untrained(body)
-    control = measured(folder, untrained.dan, untrained.hrn)
-    assert control.before_mm.mean() == pytest.approx(trained.before_mm.mean(), rel=1e-5)
-    gain = trained.before_mm.mean() - trained.after_mm.mean()
-    assert gain > 0.3
-    assert gain > 3 * (control.before_mm.mean() - control.after_mm.mean())
+    control = measured(folder, DAN(body))
+    assert rank(trained) > 0.35
+    assert rank(trained) > rank(control) + 0.2
 
 
-def test_they_know_where_they_are_wrong(trained: Measured) -> None:
-    some = (slice(None), slice(None, None, 7))
-    assert spearmanr(trained.sigma_mm[some].ravel(), trained.after_mm[some].ravel()).statistic > 0.3
+def test_it_is_in_millimetres(trained: Measured, shipped: tuple[dict[str, torch.Tensor], dict[str, Any]]) -> None:
+    """Nine in ten errors lie within the interval that says so, as far as eight clips can tell."""
+    about = shipped[1]
+    told_mm = Calibration(float(about["sigma_scale"]), float(about["sigma_power"]))(torch.from_numpy(trained.sigma_mm))
+    assert 0.75 < (trained.before_mm <= QUANTILES[90] * told_mm.numpy()).mean() < 0.99
 
 
-def test_attention_is_no_copy_of_the_uncertainty_and_differs_over_the_body(trained: Measured) -> None:
-    some = (slice(None), slice(None, None, 7))
-    assert trained.attention.std(1).mean() > 0.02
-    assert abs(spearmanr(trained.sigma_mm[some].ravel(), trained.attention[some].ravel()).statistic) < 0.9
+def test_nothing_is_moved_by_what_is_shipped(trained: Measured) -> None:
+    """There is no refinement network whose gain was proven."""
+    assert not (WEIGHTS / REFINEMENT_FILE).exists()
+    assert (trained.after_mm == trained.before_mm).all()
