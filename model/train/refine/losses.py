@@ -26,8 +26,8 @@ from .windows import Truth
 PRICE_MM = 2.0
 """What a vertex's refinement must gain for another look at it to pay."""
 WEIGHTS = {
-    "pose": 10.0, "vertices": 5.0, "motion": 2.0, "picture": 4.0, "offsets": 0.5, "sigma": 0.05, "silhouette": 0.1,
-    "attention": 0.3, "mask": 0.05, "spent": 0.005,
+    "pose": 10.0, "vertices": 5.0, "finest": 5.0, "motion": 2.0, "picture": 4.0, "offsets": 0.5, "sigma": 0.05,
+    "silhouette": 0.1, "attention": 0.3, "mask": 0.05, "spent": 0.005,
 }  # fmt: skip
 
 
@@ -89,7 +89,8 @@ class Judge:
         step = torch.diff(off, dim=1).norm(dim=-1).mean(-1) if off.shape[1] > 1 else off.new_zeros(())
         error_mm = 1000 * error_m.detach()
         fine = output.offsets_m[WORK_LEVEL]
-        return {
+        finest = {"finest": mean(self._finest(output, placed))} if len(output.active) == len(output.offsets_m) else {}
+        return finest | {
             "pose": mean(off.norm(dim=-1)),
             "vertices": mean(error_m),
             "motion": step.mean(),
@@ -100,6 +101,13 @@ class Judge:
                 functional.binary_cross_entropy_with_logits(dan.silhouette, self.truth.mask, reduction="none")
             ),
         }
+
+    def _finest(self, output: HrnOutput, placed: PosedBody) -> Tensor:
+        """(B, T, V) errors in metres of the full mesh, where it was worked on."""
+        last = self.body.hierarchy.last
+        true = self.true()
+        own = placed.level(last, output.offsets_m[last]) - placed.heads_m[:, :, :1]
+        return (own - true.level(last) + true.heads_m[:, :, :1]).norm(dim=-1)
 
     def attention_terms(self, dan: DanOutput, gain_mm: Tensor, visible: Tensor, where: Tensor) -> dict[str, Tensor]:
         """Of A: does another look pay?
