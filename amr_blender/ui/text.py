@@ -10,7 +10,7 @@ STAGES = {
     "detect": "Finding people",
     "landmarks": "Following the person",
     "fit": "Fitting the body",
-    "refine": "Refining the body",
+    "refine": "Looking again",
     "write": "Writing the take",
     "reused": "Reusing the earlier result",
 }
