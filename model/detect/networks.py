@@ -70,24 +70,24 @@ class ConvertedNetwork(nn.Module):
         """
         if not self._features:
             raise ValueError("only the landmark network has features")
-        values = {self.input_name: images}
-        for step, free in zip(self.steps, self._free, strict=True):
-            values[step["out"]] = self._run(step, [values[name] for name in step["in"]])
-            if step["out"] == self._features:
-                break
-            for name in free:
-                values.pop(name, None)
-        return values[self._features]
+        return self._values(images, self._features)[self._features]
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(N, 3, S, S) float32 images to named outputs, laid out as TensorFlow does: (N, ...), channels last."""
+        values = self._values(images)
+        named = {name: values[value] for name, value in self.outputs.items()}
+        return {name: value.permute(0, 2, 3, 1) if value.dim() == 4 else value for name, value in named.items()}
+
+    def _values(self, images: Tensor, last: str | None = None) -> dict[str, Tensor]:
+        """What is still held after all steps, or after the one that gives ``last``."""
         values = {self.input_name: images}
         for step, free in zip(self.steps, self._free, strict=True):
             values[step["out"]] = self._run(step, [values[name] for name in step["in"]])
+            if step["out"] == last:
+                break
             for name in free:
                 values.pop(name, None)
-        named = {name: values[value] for name, value in self.outputs.items()}
-        return {name: value.permute(0, 2, 3, 1) if value.dim() == 4 else value for name, value in named.items()}
+        return values
 
     def _run(self, step: dict[str, Any], inputs: list[Tensor]) -> Tensor:
         x = inputs[0]

@@ -94,10 +94,8 @@ class Refiner:
         Raises:
             RuntimeSetupError: a file is missing, damaged, or about another body.
         """
-        dan, about = _network(folder / ATTENTION_FILE, lambda s: DAN(body, DanSettings(**s)))
-        hrn = None
-        if (folder / REFINEMENT_FILE).is_file():
-            hrn, _ = _network(folder / REFINEMENT_FILE, lambda s: HRN(body, HrnSettings(**tuples(s))))
+        dan, about = read_dan(folder, body)
+        hrn = read_hrn(folder, body)[0] if (folder / REFINEMENT_FILE).is_file() else None
         try:
             calibration = Calibration(float(about["sigma_scale"]), float(about["sigma_power"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -193,6 +191,20 @@ class Refiner:
         ]
 
 
+def read_dan(folder: Path, body: BodyMap) -> tuple[DAN, dict[str, Any]]:
+    """DAN, and what its file says beside the weights.
+
+    Raises:
+        RuntimeSetupError: as of :meth:`Refiner.load`.
+    """
+    return _network(folder / ATTENTION_FILE, lambda settings: DAN(body, DanSettings(**settings)))
+
+
+def read_hrn(folder: Path, body: BodyMap) -> tuple[HRN, dict[str, Any]]:
+    """HRN, likewise."""
+    return _network(folder / REFINEMENT_FILE, lambda settings: HRN(body, HrnSettings(**_tuples(settings))))
+
+
 def _network(path: Path, make: Callable[[dict[str, Any]], _Net]) -> tuple[_Net, dict[str, Any]]:
     state, about = read_weights(path)
     try:
@@ -203,7 +215,7 @@ def _network(path: Path, make: Callable[[dict[str, Any]], _Net]) -> tuple[_Net, 
     return net, about
 
 
-def tuples(settings: dict[str, Any]) -> dict[str, Any]:
+def _tuples(settings: dict[str, Any]) -> dict[str, Any]:
     """JSON has no tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 

@@ -14,18 +14,24 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from model.body.hierarchy import Hierarchy
 from model.evaluate.charts import time_chart
-from model.evaluate.uncertainty import QUANTILES
-from model.networks.attention import DAN, DanSettings
+from model.evaluate.uncertainty import (
+    QUANTILES,
+    VERTEX_STRIDE,
+    constant_map,
+    coverage_percent,
+    spearman_pooled,
+    spearman_within,
+)
+from model.networks.attention import DAN
 from model.networks.body_map import BodyMap
-from model.networks.refinement import HRN, HrnSettings
-from model.networks.weights import read_weights, save_weights
+from model.networks.refinement import HRN
+from model.networks.weights import save_weights
 from model.paths import WEIGHTS, assets_folder
-from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration, tuples
+from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration, read_dan, read_hrn
 
 from ..curves import in_lines, read_columns
 from ..initial.data import pose_space
@@ -41,8 +47,7 @@ COLOURS = {"training": "#b0b0b0", "held out, all attended to": "#2a6fbb", "held 
 def calibrated(measured: Measured) -> Calibration:
     """By which nine in ten errors lie within the interval that says so.
 
-    The power is that of the least squares between the logarithms of errors and uncertainties, whichever way about has
-    less to be explained by chance; the scale follows from it.
+    The power is that of the least squares of the errors' logarithms by those of the uncertainties; the scale follows.
     """
     told, error = np.log(measured.sigma_mm).ravel(), np.log(np.maximum(measured.after_mm, 1.0)).ravel()
     power = float(np.clip(np.cov(told, error)[0, 1] / max(float(told.var()), 1e-6), 0.3, 1.5))
@@ -50,27 +55,18 @@ def calibrated(measured: Measured) -> Calibration:
     return Calibration(float(np.exp(np.quantile(left, 0.9)) / QUANTILES[90]), power)
 
 
-def figures(measured: Measured, calibration: Calibration) -> dict[str, float]:
-    """Of the uncertainty: ranks, and which share the intervals hold."""
-    told = calibration.scale * measured.sigma_mm**calibration.power
-    some = np.s_[:, ::7]
-    within, own = [], np.zeros_like(measured.after_mm)
-    for clip in np.unique(measured.clip):
-        rows = measured.clip == clip
-        own[rows] = measured.after_mm[rows].mean(0)
-        if rows.sum() > 4:
-            ranks = [np.argsort(np.argsort(a[rows][some], 0), 0) for a in (told, measured.after_mm)]
-            within.append(np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(ranks[0].T, ranks[1].T, strict=True)]))
+def figures(measured: Measured, calibration: Calibration) -> dict[str, float | None]:
+    """Of the uncertainty, as the report has them: ranks, and what percentage the intervals hold."""
+    told = calibration.scale * measured.sigma_mm[:, ::VERTEX_STRIDE] ** calibration.power
+    error = measured.after_mm[:, ::VERTEX_STRIDE]
+    clips = [measured.clip == clip for clip in np.unique(measured.clip)]
+    within = [value for clip in clips if (value := spearman_within(told[clip], error[clip])) is not None]
+    constant = np.concatenate([constant_map(error[clip]) for clip in clips])
     return {
-        "Spearman, all together": float(spearmanr(told[some].ravel(), measured.after_mm[some].ravel()).statistic),
-        "Spearman of a map that is constant in each clip": float(
-            spearmanr(own[some].ravel(), measured.after_mm[some].ravel()).statistic
-        ),
-        "Spearman within a vertex over time": float(np.mean(within)),
-        **{
-            f"errors within the interval for {level} %": float((measured.after_mm <= k * told).mean())
-            for level, k in QUANTILES.items()
-        },
+        "Spearman, all together": spearman_pooled(told, error),
+        "Spearman of a map that is constant in each clip": spearman_pooled(constant, error),
+        "Spearman within a vertex over time": float(np.mean(within)) if within else None,
+        **{f"errors within the interval for {n} %, percent": coverage_percent(told, error, n) for n in QUANTILES},
     }
 
 
@@ -143,10 +139,7 @@ def main() -> None:
     torch.set_num_threads(1)
     space = pose_space()
     body = BodyMap(space.body, space.skeleton, Hierarchy.load(assets_folder()))
-    kept = {name: read_weights(arguments.run / name) for name in (ATTENTION_FILE, REFINEMENT_FILE)}
-    (dan_state, dan_about), (hrn_state, hrn_about) = kept.values()
-    dan, hrn = DAN(body, DanSettings(**dan_about["settings"])), HRN(body, HrnSettings(**tuples(hrn_about["settings"])))
-    dan.load_state_dict(dan_state), hrn.load_state_dict(hrn_state)
+    (dan, dan_about), (hrn, hrn_about) = read_dan(arguments.run, body), read_hrn(arguments.run, body)
     torch.manual_seed(SEED)
     untrained = Networks(body)
     windows = Windows(arguments.stock / "validation", space.body, body)
@@ -170,7 +163,7 @@ def main() -> None:
     columns = read_columns(arguments.run / "curve.csv")
     of_control = figures(control, Calibration())
     told = "\n".join(
-        f"| {name} | {value:.3f} | {of_control[name]:.3f} |" for name, value in figures(trained, calibration).items()
+        f"| {name} | {value:.3g} | {of_control[name]:.3g} |" for name, value in figures(trained, calibration).items()
     )
     text = f"""## {len(held)} validation clips, camera and height unknown
 

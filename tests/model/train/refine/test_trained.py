@@ -12,11 +12,10 @@ from scipy.stats import spearmanr
 from model.body.hierarchy import Hierarchy
 from model.detect import Networks
 from model.evaluate.uncertainty import QUANTILES
-from model.networks.attention import DAN, DanSettings
+from model.networks.attention import DAN
 from model.networks.body_map import BodyMap
-from model.networks.weights import read_weights
 from model.paths import WEIGHTS
-from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration
+from model.refine.refiner import REFINEMENT_FILE, Calibration, read_dan
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.plays import Theatre
 from model.synth.motion.enrich import sample
@@ -62,16 +61,13 @@ def measured(folder: Path, dan: DAN) -> Measured:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    return read_weights(WEIGHTS / ATTENTION_FILE)
+def shipped(body: BodyMap) -> tuple[DAN, dict[str, Any]]:
+    return read_dan(WEIGHTS, body)
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path, body: BodyMap, shipped: tuple[dict[str, torch.Tensor], dict[str, Any]]) -> Measured:
-    state, about = shipped
-    dan = DAN(body, DanSettings(**about["settings"]))
-    dan.load_state_dict(state)
-    return measured(folder, dan)
+def trained(folder: Path, shipped: tuple[DAN, dict[str, Any]]) -> Measured:
+    return measured(folder, shipped[0])
 
 
 def rank(measured: Measured) -> float:
@@ -88,7 +84,7 @@ def test_they_know_where_the_estimate_is_wrong_and_an_untrained_network_does_not
     assert rank(trained) > rank(control) + 0.2
 
 
-def test_it_is_in_millimetres(trained: Measured, shipped: tuple[dict[str, torch.Tensor], dict[str, Any]]) -> None:
+def test_it_is_in_millimetres(trained: Measured, shipped: tuple[DAN, dict[str, Any]]) -> None:
     """Nine in ten errors lie within the interval that says so, as far as eight clips can tell."""
     about = shipped[1]
     told_mm = Calibration(float(about["sigma_scale"]), float(about["sigma_power"]))(torch.from_numpy(trained.sigma_mm))
