@@ -122,6 +122,7 @@ def _train(options: argparse.Namespace) -> None:
             options.device,
             options.workers,
             options.threads,
+            options.start,
         )
     )
 
@@ -202,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     command.add_argument("--workers", type=int, default=2, metavar="N", help="processes that make data")
     command.add_argument("--threads", type=int, default=0, metavar="N", help="of torch; default: its own choice")
+    command.add_argument("--start", type=Path, metavar="WEIGHTS", help="of the initial network, to begin with")
     command.set_defaults(run=_train)
     return parser
 

@@ -13,9 +13,10 @@ BUILD = Path(__file__).resolve().parents[2] / "build"
 
 
 def train(
-    network: str, out: Path | None, budget: str | None, minutes: float, device: str | None, workers: int, threads: int
-) -> str:
-    """Train until the end or for some ``minutes``, and say how it stands."""
+    network: str, out: Path | None, budget: str | None, minutes: float, device: str | None, workers: int, threads: int,
+    start: Path | None = None,
+) -> str:  # fmt: skip
+    """Train until the end or for some ``minutes``, and say how it stands; ``start``: weights to begin with."""
     if threads:
         torch.set_num_threads(threads)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -23,8 +24,8 @@ def train(
     if network == "initial":
         folder = out or BUILD / network
         chosen = initial.BUDGETS[size]
-        stock = initial.Stock.gather(chosen.chunks, BUILD / network, workers, BUILD / "detected")
-        finished = initial.Run(folder, chosen, device, stock).go(minutes)
+        stock = initial.Stock.gather(chosen.chunks, BUILD / network, workers, BUILD)
+        finished = initial.Run(folder, chosen, device, stock, start=start).go(minutes)
     else:  # attention goes on where refinement ends
         folder = out or BUILD / "refinement"
         cost = refine.BUDGETS[size]

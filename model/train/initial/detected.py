@@ -1,9 +1,10 @@
-"""What the real detector sees of plays: ``python -m model.train.initial.detected --out build/detected --count 1200``.
+"""What the real detector sees of plays: ``python -m model.train.initial.detected --part train --count 3000``.
 
 A play is drawn around its person and tracked as footage is, with fewer looks of the detector and one look of the
-landmark network at each frame.  Every number gives one file with the landmarks and the truth and, in a folder beside,
-one with the pictures; or a marker where the detector found nobody, or something else.  Each is a function of its part
-and number.  People and motions are those of ``data``: ``Plays.person`` counts in ``crowd_of`` the part.
+landmark network at each frame.  Every number gives one file with the landmarks and the truth, and, for what will look
+at the pictures again, one with those in a folder beside; or a marker where the detector found nobody, or something
+else.  Each is a function of its part and number.  People and motions are those of ``data``: ``Plays.person`` counts in
+``crowd_of`` the part.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from .data import crowd_of, pose_space, theatre
 
 Array = NDArray[np.floating]
 FRAMES = 48
-FIRST = {"train": 500_000_000, "validation": 1_500_000_000}
-"""Number of the first clip's play: not among those that are used without pictures."""
+FIRST = {"refinement": 500_000_500, "train": 500_002_000, "validation": 1_500_000_000}
+"""Number of the first clip's play: not among those that are used without pictures.  The initial network is trained on
+``train``; the refinement on clips that the initial network has never seen."""
 LOOKS_PER_S = 4.0
 """Of the detector; the landmark network looks at every frame."""
 FEWEST_FRAMES = 12
@@ -49,8 +51,6 @@ LOST = 0.18
 NOBODY, SOMEBODY_ELSE = "nobody", "somebody else"
 PICTURES = "pictures"
 """Folder in that of the clips."""
-REFINEMENTS = range(500, 2000)
-"""Numbers of the clips that the refinement is trained on, and the initial network is not."""
 _JUDGED = np.arange(11, len(LANDMARK_NAMES))
 
 
@@ -119,11 +119,6 @@ def detect(clip: PictureClip, fps: float, networks: Networks) -> Landmarks | Non
 def _quiet(stage: str, done: int, total: int) -> None: ...
 
 
-def for_refinement(number: int) -> bool:
-    """Whether a training clip is the refinement's."""
-    return number in REFINEMENTS
-
-
 def true_px(play: Plays) -> Array:
     """(T, 33, 2) pixels of the whole frame."""
     return project_px(play.points_cam_m[0, :, : len(LANDMARK_NAMES)].astype(np.float64), frame_K(play))
@@ -146,14 +141,15 @@ class Pool:
 
     Args:
         first: number of the first clip's play. stage, crowd: what is played, and by whom. maker: draws it.
+        keep: the pictures too.
     """
 
     def __init__(
         self, folder: Path, first: int, stage: Theatre, crowd: Crowd, maker: ClipMaker, networks: Networks,
-        frames: int = FRAMES,
+        frames: int = FRAMES, keep: bool = True,
     ) -> None:  # fmt: skip
         self._folder, self._first, self._stage, self._crowd, self._maker = folder, first, stage, crowd, maker
-        self._networks, self._frames = networks, frames
+        self._networks, self._frames, self._keep = networks, frames, keep
 
     def file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npz"
@@ -193,26 +189,33 @@ class Pool:
         found = self.made(number)
         if not isinstance(found, str):
             detected, clip = found
-            save_pictures(self.pictures(number), clip)
+            if self._keep:
+                save_pictures(self.pictures(number), clip)
             detected.save(self.file(number))  # last: where it is, the pictures are
             return
         with written_whole(self.marker(number)) as stream:
             stream.write(found.encode())
 
 
-def pool(part: str, folder: Path, plays: Path) -> Pool:
-    """Of the people, motions and poses of a ``part`` of ``data``; ``plays`` is the folder where those are kept."""
+def folder_of(part: str, pools: Path) -> Path:
+    """Of a part's clips in the folder of all pools."""
+    return pools / f"detected_{part}"
+
+
+def pool(part: str, pools: Path, plays: Path) -> Pool:
+    """Of the people, motions and poses of a part of ``data``; ``plays`` is the folder where those are kept."""
     space, networks = pose_space(), Networks.load(assets_folder(), torch.device("cpu"))
-    return Pool(
-        folder, FIRST[part], theatre(part, plays), crowd_of(space, part), ClipMaker(space, seeds("train")), networks
-    )
+    people = "validation" if part == "validation" else "train"
+    stage, crowd = theatre(people, plays), crowd_of(space, people)
+    maker = ClipMaker(space, seeds("train"))
+    return Pool(folder_of(part, pools), FIRST[part], stage, crowd, maker, networks, keep=part != "train")
 
 
 def main() -> None:
     """Make what is missing of a range of numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("build/detected"))
-    parser.add_argument("--part", choices=list(FIRST), default="train", help="whose people and motions")
+    parser.add_argument("--out", type=Path, default=Path("build"), help="folder of the parts' folders")
+    parser.add_argument("--part", choices=list(FIRST), default="train", help="what they are for")
     parser.add_argument("--plays", type=Path, default=Path("build/initial"), help="where the drawn poses are kept")
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--first", type=int, default=0)

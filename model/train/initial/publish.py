@@ -30,7 +30,7 @@ from model.video import VideoInfo
 from ..curves import in_lines, read_columns
 from .data import CHUNK, FRAMES, PEOPLE, pose_space
 from .detected import FRAMES as SEEN_FRAMES
-from .detected import Detected
+from .detected import Detected, folder_of
 from .run import BUDGETS, SEED
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -137,7 +137,7 @@ def main() -> None:
     """Measure, write, copy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=ROOT / "build" / "initial")
-    parser.add_argument("--pool", type=Path, default=ROOT / "build" / "detected_validation")
+    parser.add_argument("--pool", type=Path, default=folder_of("validation", ROOT / "build"))
     parser.add_argument("--hardware", default="two processor cores")
     parser.add_argument("--remarks", default="", help="what is particular to the run, for the card")
     arguments = parser.parse_args()

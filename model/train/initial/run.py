@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.networks.initial import InitialNet, InitialSettings
-from model.networks.weights import save_weights
+from model.networks.weights import read_weights, save_weights
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import NoiseSettings
 
@@ -21,6 +21,7 @@ from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
 from ..optimisers import muon_and_adamw
 from .data import FRAMES, Window, Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
+from .detected import folder_of
 from .losses import losses, shape_mean, shape_sigma, total
 from .seen import SeenWindows
 
@@ -28,8 +29,8 @@ SEED = 2026
 SHORTER = (4, 1, 2, 4, 2)
 """Steps take windows of a quarter, the whole, a half ... of the frames, and so many times as many of them: neighbours
 look alike, so that more people in shorter stretches teach more of poses, and the whole ones how to cross gaps."""
-SEEN = 0.4
-"""Weight of the detected clips beside the noise's: they are few."""
+SEEN = 1.0
+"""Weight of the detected clips beside the noise's."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Budget:
     batch: int
     chunks: int
     """Of plays to train on."""
+    seen: int = 32
+    """Detected clips in a step."""
     rate: float = 7e-4
     warmup: int = 300
     average: float = 0.998
@@ -68,12 +71,12 @@ class Stock:
     held_seen: SeenWindows | None
 
     @classmethod
-    def gather(cls, chunks: int, data: Path, workers: int, pool: Path) -> Stock:
+    def gather(cls, chunks: int, data: Path, workers: int, pools: Path) -> Stock:
         """Read plays, made where they are missing, and detected clips, as many as there are.
 
         Args:
             chunks: of plays to train on. data: where they are kept. workers: that make them.
-            pool: of detected clips (see ``detected``), whose validation part lies beside it.
+            pools: where the detected clips' folders are (see ``detected``).
         """
         with tqdm(total=chunks + VALIDATION_CHUNKS, desc="plays", disable=None) as bar:
             plays = read_plays("train", chunks, data, workers, lambda n: bar.update(n) and None)
@@ -85,8 +88,8 @@ class Stock:
             crowd,
             Windows(held, held_crowd, NoiseSettings(), rest),
             held_crowd,
-            _seen(pool, crowd),
-            _seen(pool.with_name(f"{pool.name}_validation"), held_crowd),
+            _seen(folder_of("train", pools), crowd),
+            _seen(folder_of("validation", pools), held_crowd),
         )
 
 
@@ -95,17 +98,20 @@ class Run:
 
     Args:
         folder: of the run. budget: its cost. device: where to compute. stock: what is trained on.
-        settings: of the network.
+        settings: of the network. start: weights to begin with, not with random ones.
     """
 
     def __init__(
-        self, folder: Path, budget: Budget, device: str, stock: Stock, settings: InitialSettings | None = None
-    ) -> None:
+        self, folder: Path, budget: Budget, device: str, stock: Stock, settings: InitialSettings | None = None,
+        start: Path | None = None,
+    ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._budget, self._device, self._stock = folder, budget, torch.device(device), stock
         self._layout = layout()
         torch.manual_seed(SEED)
         self._net = InitialNet(settings).to(self._device)
+        if start is not None:
+            self._net.load_state_dict(read_weights(start)[0])
         self._optimisers = muon_and_adamw(self._net, budget.rate, _within, 0.05)
         self._average = {k: v.detach().clone() for k, v in self._net.state_dict().items()}
         self._step, self._best, self._waited = 0, math.inf, 0
@@ -137,7 +143,7 @@ class Run:
         terms, _ = self._measure(window, self._stock.crowd)
         loss = total(terms)
         if self._stock.seen:
-            rows = torch.randint(len(self._stock.seen), (self._budget.batch,), generator=rng)
+            rows = torch.randint(len(self._stock.seen), (self._budget.seen,), generator=rng)
             loss = loss + SEEN * total(self._measure(self._stock.seen.varied(rows, rng), self._stock.crowd)[0])
         self._net.zero_grad()
         loss.backward()

@@ -18,7 +18,7 @@ from model.synth.landmarks.plays import Plays
 from model.synth.picture_clips import frame_K
 
 from .data import Window, pose_space, window_of
-from .detected import FRAMES, Detected, for_refinement, true_px
+from .detected import FRAMES, Detected, true_px
 from .varied import varied
 
 EXCHANGED = 1.5
@@ -34,8 +34,7 @@ class SeenWindows:
 
     def __init__(self, folder: Path, crowd: Crowd) -> None:
         self._crowd = crowd
-        paths = [path for path in sorted(folder.glob("[0-9]*.npz")) if not for_refinement(int(path.stem))]
-        clips = [Detected.load(path) for path in paths]
+        clips = [Detected.load(path) for path in sorted(folder.glob("[0-9]*.npz"))]
         clips = [clip for clip in clips if len(clip.landmarks.frames) == FRAMES]
         if not clips:
             raise ValueError(f"no clips in {folder}")

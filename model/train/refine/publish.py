@@ -178,7 +178,7 @@ Errors are those of vertices about the hips. Curves: `docs/images/refinement.svg
 """
         text += "\n".join(table) + "\n\n"
     text += f"| the uncertainty | trained | untrained |\n|---|---|---|\n{told}\n"
-    count, last = len(list((arguments.stock / "train").glob("[0-9]*.npz"))), int(columns["step"][-1])
+    count, last = len(list((arguments.stock / "refinement").glob("[0-9]*.npz"))), int(columns["step"][-1])
     shared = (last, count, arguments.hardware, in_lines(arguments.remarks))
     dan_about |= {"sigma_scale": calibration.scale, "sigma_power": calibration.power}
     shipped: list[tuple[str, str, DAN | HRN, dict[str, Any]]] = [

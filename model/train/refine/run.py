@@ -97,7 +97,7 @@ class Run:
         body = space.body
         torch.manual_seed(SEED)
         body_map = BodyMap(body, space.skeleton, Hierarchy.load(assets_folder()))
-        self._windows, self._held = (Windows(stock / part, body, body_map) for part in ("train", "validation"))
+        self._windows, self._held = (Windows(stock / part, body, body_map) for part in ("refinement", "validation"))
         self._map = body_map.to(self._device)
         self._kinematics = body.kinematics.to(self._device)
         self._drawer = MeshDrawer(self._map).to(self._device)

@@ -5,7 +5,7 @@ as the product does with this commit's network and fit, and keeps what DAN and H
 file is a function of the clip and of the estimate.
 
 The initial network must not have been trained on these clips: it knows its own by heart, and what is wrong with them
-then is nothing like what will be wrong with others.  So some numbers of the pool are the refinement's alone.
+then is nothing like what will be wrong with others.  So they are a part of their own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from model.synth.picture_file import load_pictures
 from model.video import VideoInfo
 
 from ..initial.data import pose_space
-from ..initial.detected import FIRST, PICTURES, Detected, for_refinement
+from ..initial.detected import FIRST, PICTURES, Detected, folder_of
 
 KNOWN_LENS = 0.3
 """Share of the clips whose focal length the estimate is told."""
@@ -108,8 +108,7 @@ class Stock:
 
     def numbers(self) -> list[int]:
         """The clips that there are to learn from."""
-        numbers = [int(path.stem) for path in sorted(self._clips.glob("[0-9]*.npz"))]
-        return [number for number in numbers if self._first != FIRST["train"] or for_refinement(number)]
+        return [int(path.stem) for path in sorted(self._clips.glob("[0-9]*.npz"))]
 
     def make(self, number: int) -> None:
         """Write the file of a clip, or a marker that says why there is none."""
@@ -173,14 +172,13 @@ def main() -> None:
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/refine"))
-    parser.add_argument("--clips", type=Path, default=Path("build/detected"), help="of the detector")
-    parser.add_argument("--part", choices=list(FIRST), default="train")
+    parser.add_argument("--pools", type=Path, default=Path("build"), help="where the detected clips' folders are")
+    parser.add_argument("--part", choices=("refinement", "validation"), default="refinement")
     parser.add_argument("--most", type=int, default=1_000_000, help="clips")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     part = arguments.part
-    clips = arguments.clips if part == "train" else arguments.clips.with_name(f"{arguments.clips.name}_{part}")
-    stock = Stock(clips, arguments.out / part, FIRST[part])
+    stock = Stock(folder_of(part, arguments.pools), arguments.out / part, FIRST[part])
     for number in tqdm(stock.numbers()[: arguments.most], desc="clips", disable=None):
         stock.make(number)
 

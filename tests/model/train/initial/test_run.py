@@ -187,7 +187,7 @@ def test_the_command_trains_a_network(
 ) -> None:
     asked = []
     monkeypatch.setattr(Stock, "gather", lambda *given: asked.append(given) or stock)
-    monkeypatch.setattr(command.initial, "Run", lambda *given: Run(*given, TINY))
+    monkeypatch.setattr(command.initial, "Run", lambda *given, start: Run(*given, TINY, start))
     monkeypatch.setitem(BUDGETS, "small", BUDGET)
     arguments = ["train", "initial", "--out", str(tmp_path / "run"), "--device", "cpu", "--workers", "3"]
     assert main([*arguments, "--minutes", "0"]) == 0
@@ -195,9 +195,24 @@ def test_the_command_trains_a_network(
     assert main([*arguments, "--budget", "small"]) == 0
     assert f"Finished: {tmp_path / 'run'}" in capsys.readouterr().out
     assert checkpoint(tmp_path / "run")["step"] == 4
-    chunks, data, workers, pool = asked[0]
-    assert (chunks, workers, pool.name) == (BUDGET.chunks, 3, "detected")
+    chunks, data, workers, pools = asked[0]
+    assert (chunks, workers, pools.name) == (BUDGET.chunks, 3, "build")
     assert data.name == "initial"  # where plays are kept whatever --out says
+
+
+def test_a_run_may_begin_with_weights(
+    whole: Path, stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And goes on from its own checkpoint when it is called again."""
+    monkeypatch.setattr(Stock, "gather", lambda *given: stock)
+    monkeypatch.setattr(command.initial, "Run", lambda *given, start: Run(*given, TINY, start))
+    monkeypatch.setitem(BUDGETS, "small", replace(BUDGET, rate=0.0))
+    weights = whole / "initial.safetensors"
+    arguments = ["train", "initial", "--out", str(tmp_path), "--device", "cpu", "--start", str(weights)]
+    for minutes in ("0", "1"):
+        assert main([*arguments, "--minutes", minutes]) == 0
+        assert_same(checkpoint(tmp_path)["net"], read_weights(weights)[0])
+    assert checkpoint(tmp_path)["step"] == 4
 
 
 def test_another_network_is_wrong_usage() -> None:

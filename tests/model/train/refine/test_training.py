@@ -67,14 +67,14 @@ def body_map(assets: Path, body: AnnyBody) -> BodyMap:
 @pytest.fixture(scope="module")
 def stock(body: AnnyBody, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stock")
-    for part in ("train", "validation"):
+    for part in ("refinement", "validation"):
         (folder / part).mkdir()
-        footage(body, len(part)).save(folder / part / "000000.npz")
+        footage(body, 5).save(folder / part / "000000.npz")
     return folder
 
 
 def test_what_is_kept_is_read_back(stock: Path, body: AnnyBody) -> None:
-    kept, made = Footage.load(stock / "train" / "000000.npz"), footage(body, 5)
+    kept, made = Footage.load(stock / "refinement" / "000000.npz"), footage(body, 5)
     for name, value in vars(made).items():
         assert np.array_equal(getattr(kept, name), value), name
 
@@ -82,7 +82,7 @@ def test_what_is_kept_is_read_back(stock: Path, body: AnnyBody) -> None:
 def test_a_right_estimate_costs_nothing_and_a_wrong_one_what_it_is_off(
     stock: Path, body: AnnyBody, body_map: BodyMap
 ) -> None:
-    start, seen, truth = Windows(stock / "train", body, body_map).windows([0], [2], 4)
+    start, seen, truth = Windows(stock / "refinement", body, body_map).windows([0], [2], 4)
     judge = Judge(body_map, body.kinematics, start, seen, truth)
     true, where = judge.goal()
     assert (judge.refined(None) - true).norm(dim=-1).max() < 1e-5
