@@ -342,7 +342,7 @@ CLASSES = (
         for panel in (
             _panel("main", "Reconstruct", space, draw_main),
             _panel("results", "Results", space, draw_results, poll=_has_results),
-            _panel("attention", "Attention", space, draw_attention, poll=_has_attention),
+            _panel("attention", "Where to Clean Up", space, draw_attention, poll=_has_attention),
             _panel("person", "Person", space, draw_person),
             _panel("settings", "Actor and Camera", space, draw_settings),
             _panel("baked", "Baked Copy", space, draw_baked, draw_header=_draw_baked_header),

@@ -47,8 +47,6 @@ class Learned:
     """(T, L) of them."""
     seen_sigma: Tensor
     """(T, L) by how much the detector's landmarks are off in the picture, in statures."""
-    depth_sigma: Tensor
-    """(T,) of the logarithm of the depth."""
     up: Tensor
     """(3,) unit vector against gravity."""
     contacts: Tensor
@@ -117,6 +115,11 @@ class InitialEstimate:
             ) from error
         return cls(net, PoseLayout(space), mean, sigma)
 
+    def untrained(self, seed: int) -> InitialEstimate:
+        """The same with weights as they are before training, as a control."""
+        torch.manual_seed(seed)
+        return InitialEstimate(InitialNet(self.settings), self.layout, self.shape_mean, self.shape_sigma)
+
     @torch.no_grad()
     def __call__(self, evidence: Evidence, height_m: float | None = None) -> Learned:
         """Estimate a clip; ``height_m`` of the person where it is known."""
@@ -163,7 +166,6 @@ class InitialEstimate:
             landmarks_m=sums["landmarks"].double(),
             landmark_sigma_m=sums["landmark_sigma"].double().exp(),
             seen_sigma=sums["seen_sigma"].double().exp() / STATURE_M,
-            depth_sigma=sums["depth_sigma"].double().exp(),
             up=up,
             contacts=torch.sigmoid(sums["contacts"].double()),
             exchanged=torch.sigmoid(sums["exchanged"].double()),
@@ -213,7 +215,6 @@ def _in_camera(output: InitialOutput, view: StraightView) -> dict[str, Tensor]:
         "landmarks": output.landmarks_m[0] @ turn.mT,
         "landmark_sigma": output.landmark_sigma_m[0].log(),
         "seen_sigma": output.seen_sigma_m[0].log(),
-        "depth_sigma": output.place_sigma[0, :, 1].log(),
     }
 
 

@@ -21,7 +21,6 @@ from model.estimate.learned import FILE, InitialEstimate
 from model.estimate.pose_space import PoseSpace
 from model.networks.attention import DAN
 from model.networks.body_map import BodyMap
-from model.networks.initial import InitialNet
 from model.networks.refinement import HRN
 from model.paths import WEIGHTS, assets_folder
 from model.refine.refiner import Refiner
@@ -106,7 +105,4 @@ def _untrained_refiner(body: AnnyBody) -> Callable[[BodyMap], Refiner]:
 def _untrained(body: AnnyBody) -> InitialEstimate:
     """The shipped network with weights as they are before training."""
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
-    trained = InitialEstimate.load(WEIGHTS / FILE, space)
-    torch.manual_seed(UNTRAINED_SEED)
-    net = InitialNet(trained.settings)
-    return InitialEstimate(net, trained.layout, trained.shape_mean, trained.shape_sigma)
+    return InitialEstimate.load(WEIGHTS / FILE, space).untrained(UNTRAINED_SEED)

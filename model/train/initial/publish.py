@@ -22,7 +22,6 @@ from model.estimate.take_builder import JOINT12_LANDMARKS
 from model.evaluate.charts import time_chart
 from model.evaluate.metrics import mpjpe_mm, pa_mpjpe_mm
 from model.evaluate.motion import Motion
-from model.networks.initial import InitialNet
 from model.networks.weights import read_weights
 from model.paths import WEIGHTS
 from model.video import VideoInfo
@@ -41,9 +40,7 @@ COLOURS = {"training, with noise": "#b0b0b0", "validation, with noise": "#2a6fbb
 
 def plans(trained: InitialEstimate) -> dict[str, Plan]:
     """What is measured on detected clips."""
-    torch.manual_seed(SEED)
-    net = InitialNet(trained.settings)
-    untrained = InitialEstimate(net, trained.layout, trained.shape_mean, trained.shape_sigma)
+    untrained = trained.untrained(SEED)
     return {
         "fit": Plan(network=False, fit=True),
         "network": Plan(True, False, trained),

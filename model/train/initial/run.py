@@ -49,11 +49,11 @@ class Budget:
     """Of the weights over the steps."""
     look: int = 250
     """Steps between looks at the validation plays."""
-    patience: int = 12
+    patience: int = 24
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(15_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(12_000, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 

@@ -108,7 +108,7 @@ def test_any_length_gives_a_body_in_every_frame(said, space, frames: int) -> Non
     assert learned.up.norm() == pytest.approx(1.0)
     for chance in (learned.contacts, learned.exchanged):
         assert ((chance > 0) & (chance < 1)).all()
-    for sigma in (learned.angle_sigma, learned.orientation_sigma, learned.landmark_sigma_m, learned.depth_sigma):
+    for sigma in (learned.angle_sigma, learned.orientation_sigma, learned.landmark_sigma_m):
         assert (sigma > 0).all()
     assert 0.3 < learned.stature_m < 3.0
 

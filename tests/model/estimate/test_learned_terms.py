@@ -42,7 +42,6 @@ def learned_of(pose: Pose, sigma: float) -> Learned:
         landmarks_m=torch.zeros(frames, 33, 3, dtype=torch.float64),
         landmark_sigma_m=doubt,
         seen_sigma=torch.zeros_like(doubt),
-        depth_sigma=doubt[:, 0],
         up=torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64),
         contacts=torch.zeros(frames, 10, dtype=torch.float64),
         exchanged=torch.zeros(frames, 3, dtype=torch.float64),

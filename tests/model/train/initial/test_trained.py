@@ -14,7 +14,6 @@ from model.estimate.learned import FILE, InitialEstimate
 from model.estimate.take_builder import JOINT12_LANDMARKS
 from model.evaluate.metrics import mpjpe_mm
 from model.evaluate.motion import Motion
-from model.networks.initial import InitialNet
 from model.paths import WEIGHTS
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import Detector, NoiseSettings
@@ -73,9 +72,7 @@ def errors_mm(clips: list[tuple[Landmarks, Plays]], plan: Plan) -> NDArray[np.fl
 
 def test_they_beat_the_untrained_network_and_help_the_fit(clips: list[tuple[Landmarks, Plays]]) -> None:
     trained = InitialEstimate.load(WEIGHTS / FILE, pose_space())
-    torch.manual_seed(3)
-    net = InitialNet(trained.settings)
-    untrained = InitialEstimate(net, trained.layout, trained.shape_mean, trained.shape_sigma)
+    untrained = trained.untrained(3)
     alone = errors_mm(clips, Plan(True, False, trained)).mean()
     assert alone < 0.6 * errors_mm(clips, Plan(True, False, untrained)).mean()
     fit = errors_mm(clips, Plan(False, True)).mean()
