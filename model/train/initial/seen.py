@@ -17,8 +17,9 @@ from model.synth.landmarks.noise import Sighting
 from model.synth.landmarks.plays import Plays
 from model.synth.picture_clips import frame_K
 
-from .data import Window, pose_space, window_of
+from .data import Window, layout, pose_space, window_of
 from .detected import FRAMES, Detected, true_px
+from .reenacted import reenacted
 from .varied import varied
 
 EXCHANGED = 1.5
@@ -51,6 +52,8 @@ class SeenWindows:
         flags = np.stack([_exchanged(lm, clip.play) for lm, clip in zip(repaired, clips, strict=True)])
         arrays = (rays * mask, visibility * mask[..., 0], world * mask, present, flags)
         self._seen = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
+        self._visible = torch.from_numpy(np.stack([clip.visible for clip in clips]))
+        self._layout = layout()
 
     def __len__(self) -> int:
         return len(self._plays.person)
@@ -61,7 +64,8 @@ class SeenWindows:
 
     def varied(self, rows: Tensor, rng: torch.Generator) -> Window:
         """Others like the clips of ``rows``."""
-        return self._window(*varied(*self._chosen(rows), pose_space(), rng), rng)
+        plays, seen = reenacted(*self._chosen(rows), self._visible[rows], self._crowd, self._layout, rng)
+        return self._window(*varied(plays, seen, pose_space(), rng), rng)
 
     def _chosen(self, rows: Tensor) -> tuple[Plays, Sighting]:
         return self._plays.chosen(rows.numpy()), Sighting(*(a[rows] for a in self._seen))

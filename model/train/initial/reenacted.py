@@ -1,0 +1,110 @@
+"""The detected clips enacted by others, in other directions and a little otherwise, seen with the same errors.
+
+A few hundred clips are soon known by heart: who it is, and what he does.  What is worth learning from them is how the
+detector errs, and that hardly changes when the person, the heading and the pose change a little: the landmarks go where
+the body goes, and keep their distance from it.  A hidden landmark is the detector's guess from what it sees: it goes
+with person and heading, not with what the hidden limb does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.body.landmarks import LANDMARK_NAMES
+from model.detect.landmarks import OTHER_SIDE
+from model.estimate.evidence import LEFT_HIP, RIGHT_HIP, STATURE_M, ray_rotation
+from model.estimate.pose_layout import PoseLayout
+from model.estimate.rotation import matrix_from_rotvec
+from model.estimate.sides import GROUPS
+from model.synth.landmarks.crowd import Crowd
+from model.synth.landmarks.noise import Sighting
+from model.synth.landmarks.plays import Plays
+
+SOMEBODY_ELSE = 0.7
+"""Share of the clips that another person enacts, as far from the camera as makes him as large in the picture."""
+HEADING_RAD, LEAN_RAD = 0.3, 0.08
+"""Standard deviations of what the whole body turns about the vertical, and of what it leans."""
+LASTING_RAD, SLOW_RAD, KNOT_FRAMES = 0.12, 0.06, 12
+"""Of each angle's change over the clip, and of what comes and goes over so many frames."""
+_NEAREST_M = 0.2
+_SIDE = torch.from_numpy(OTHER_SIDE)
+
+
+def reenacted(
+    plays: Plays, seen: Sighting, visible: Tensor, crowd: Crowd, layout: PoseLayout, rng: torch.Generator
+) -> tuple[Plays, Sighting]:
+    """B clips of T frames to as many others.
+
+    Args:
+        visible: (B, T, 33) bool, which landmarks can be seen. crowd: the people of the plays. layout: of their poses.
+    """
+    count, frames = plays.angles.shape[:2]
+    person = torch.from_numpy(plays.person).long()
+    other = torch.randint(len(crowd.stature_m), (count,), generator=rng)
+    other = torch.where(torch.rand(count, generator=rng) < SOMEBODY_ELSE, other, person)
+    angles, orientation, root, points = (
+        torch.from_numpy(a) for a in (plays.angles, plays.orientation, plays.root_cam_m, plays.points_cam_m)
+    )
+    turned = _turn(torch.from_numpy(plays.up), rng)[:, None] @ orientation
+    moved = angles + _change(count, frames, angles.shape[-1], rng)
+    ratio = crowd.stature_m[other] / crowd.stature_m[person]
+    away = root * ratio[:, None, None]
+
+    def enacted(angles: Tensor) -> Tensor:
+        balls, hinges = layout.targets(angles)
+        return crowd.points(other, layout.local(balls, hinges, turned), layout.parents) + away[:, :, None]
+
+    same, final = enacted(angles), enacted(moved)
+    marks = slice(0, len(LANDMARK_NAMES))
+    before, between, after = (
+        _shown(p[:, :, marks], crowd.stature_m[who]) for p, who in ((points, person), (same, other), (final, other))
+    )
+    rays, world = (
+        a + _exchanged(middle - first + visible[..., None] * (last - middle), seen.exchanged)
+        for a, first, middle, last in zip((seen.rays, seen.world_m), before, between, after, strict=True)
+    )
+    mask = seen.present[..., None, None]
+    return replace(
+        plays,
+        person=other.numpy().astype(plays.person.dtype),
+        angles=moved.numpy(),
+        orientation=turned.numpy(),
+        root_cam_m=away.numpy(),
+        points_cam_m=final.numpy(),
+    ), replace(seen, rays=rays * mask, world_m=world * mask)
+
+
+def _turn(up: Tensor, rng: torch.Generator) -> Tensor:
+    """(B, 3, 3) about (B, 3) the vertical, and a little about any axis."""
+    heading = HEADING_RAD * torch.randn(len(up), 1, generator=rng) * up
+    return matrix_from_rotvec(heading + LEAN_RAD * torch.randn(len(up), 3, generator=rng))
+
+
+def _change(count: int, frames: int, angles: int, rng: torch.Generator) -> Tensor:
+    """(B, T, Q) radians."""
+    lasting = LASTING_RAD * torch.randn(count, 1, angles, generator=rng)
+    knots = torch.randn(count, angles, max(frames // KNOT_FRAMES, 1) + 1, generator=rng)
+    slow = functional.interpolate(knots, frames, mode="linear", align_corners=True).transpose(1, 2)
+    return lasting + SLOW_RAD * slow
+
+
+def _shown(points_m: Tensor, stature_m: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T, 33, 3) to rays, and to where BlazePose's 3D has them if it is right."""
+    rays = points_m[..., :2] / points_m[..., 2:].clamp(min=_NEAREST_M)
+    hips = (points_m[:, :, LEFT_HIP] + points_m[:, :, RIGHT_HIP]) / 2
+    turn = ray_rotation(hips[..., :2] / hips[..., 2:].clamp(min=_NEAREST_M))
+    return rays, (points_m - hips[:, :, None]) @ turn * (STATURE_M / stature_m)[:, None, None, None]
+
+
+def _exchanged(change: Tensor, exchanged: Tensor) -> Tensor:
+    """(B, T, 33, C) as the landmarks have it where sides are taken for each other, (B, T, G)."""
+    out = change
+    for group, pairs in enumerate(GROUPS.values()):
+        member = torch.zeros(change.shape[2], dtype=torch.bool)
+        member[sum(pairs, [])] = True
+        out = torch.where(exchanged[:, :, group, None, None] & member[:, None], change[:, :, _SIDE], out)
+    return out
