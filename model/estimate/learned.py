@@ -27,7 +27,7 @@ WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
 SEEN_PER_SIGMA = 0.7
 """Standard deviation for the scale of the network's doubt in a landmark."""
-GOOD_TRUST, NEED, NEED_MOST = 0.78, 6.0, 2.0
+GOOD_TRUST, NEED, NEED_MOST = 0.5, 6.0, 2.0
 """Mean trust in the landmarks of good footage; the power of the lack of it by which the network counts more, and the
 lack that counts most."""
 

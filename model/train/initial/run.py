@@ -53,7 +53,7 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(9_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(6_400, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 
