@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_evaluate, wrong=command.error)
 
     command = commands.add_parser("train", help="train a network")
-    command.add_argument("network", choices=("initial", "refinement", "attention"))
+    command.add_argument("network", choices=("initial", "refinement", "attention", "uncertainty"))
     command.add_argument("--out", type=Path, metavar="FOLDER", help="of the run; default: build/NETWORK")
     command.add_argument("--budget", choices=("small", "full"), help="for few cores or a GPU; default: as --device")
     command.add_argument("--minutes", type=float, default=1e9, metavar="N", help="then stop; a next call goes on")

@@ -30,6 +30,9 @@ SEEN_PER_SIGMA = 0.7
 GOOD_TRUST, NEED, NEED_MOST = 0.5, 6.0, 2.0
 """Mean trust in the landmarks of good footage; the power of the lack of it by which the network counts more, and the
 lack that counts most."""
+SURE_RAD, SURENESS, SUREST = 0.15, 6.0, 3.0
+"""Mean doubt of the angles of people like those that the network was trained on; the power of it, and the most, by
+which it counts more where it is surer.  What it has seen nothing like it is less sure of."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,11 @@ class Learned:
         return replace(evidence, confidence=self._trust(reprojection) * (evidence.confidence > 0))
 
     def need(self, reprojection: float) -> Tensor:
-        """(T,) how much more than usual the network counts in a frame whose landmarks it does not trust."""
+        """(T,) how much more than usual the network counts: where it does not trust the landmarks, and where it is
+        sure of itself."""
         trust = self._trust(reprojection).mean(1)
-        return (GOOD_TRUST / trust).clamp(min=1.0, max=NEED_MOST) ** NEED
+        sure = (SURE_RAD / self.angle_sigma.mean(1)) ** SURENESS
+        return (GOOD_TRUST / trust).clamp(min=1.0, max=NEED_MOST) ** NEED * sure.clamp(max=SUREST)
 
     def _trust(self, reprojection: float) -> Tensor:
         return 1 / (1 + (SEEN_PER_SIGMA * self.seen_sigma / reprojection) ** 2)

@@ -10,8 +10,9 @@ lets both see each other and the motion.  Then, per cell,
 
 A vertex that is seen gets the value of the mask where it projects.  A vertex that isn't must not: there the mask is
 about the surface in front.  Its weight comes from a small head that reads what is known of it: the features of its
-bones, pooled over their seen vertices, what share of them is seen, what bone it is on, and how much the initial network
-doubts the nearest landmarks.  The same head gives the uncertainty of every vertex, seen or not.
+bones, pooled over their seen vertices, what share of them is seen, what bone it is on, how much the initial network
+doubts the nearest landmarks and all of them, and what the frame as a whole looks like.  The same head gives the
+uncertainty of every vertex, seen or not, beside what is usual for that vertex.
 
 What each is supervised by, and why attention is no copy of uncertainty:
 
@@ -34,14 +35,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .body_map import HEAD_LEVEL, WORK_LEVEL, BodyMap
+from .body_map import HEAD_LEVEL, LANDMARKS, WORK_LEVEL, BodyMap
 from .evidence_maps import FRAME_CHANNELS, MESH_CHANNELS, SIGN_CHANNELS
 from .layers import ResBlock, SpaceTimeBlock, as_rows, corners, gathered, halving, rotary
 
 CELLS = 16
 """Sides of the feature maps and of the mask."""
 _FEATURE_SCALE = 0.25
-_USUAL_MM = 40.0
+USUAL_MM = 40.0
+"""Scale of the uncertainty before anything is known; ``DAN.usual`` are the logarithms of the vertices' own, by it."""
 SIGMA_MM = (1.0, 1000.0)
 
 
@@ -157,6 +159,8 @@ class DAN(nn.Module):
         self.silhouette = nn.Conv2d(s.detail, 1, 1)
         self.cells = nn.Conv2d(2 * s.features, s.features, 1)
         self.bone = nn.Parameter(0.1 * torch.randn(len(body.parents), 16))
+        self.usual = nn.Parameter(torch.zeros(body.hierarchy.sizes[WORK_LEVEL]))
+        self.overview, self.doubts = nn.Linear(s.width, s.head), nn.Linear(LANDMARKS, s.head)
         self.head = nn.Sequential(nn.Linear(2 * s.features + 16 + 3, s.head), nn.GELU(), nn.Linear(s.head, 2))
 
     def forward(self, given: DanInput) -> DanOutput:
@@ -173,7 +177,7 @@ class DAN(nn.Module):
         detail = functional.relu(self.detail(functional.relu(self.lateral(fine) + coarse)))
         silhouette = self.silhouette(detail)
         cells = self.cells(torch.cat([frame, mesh], 1))
-        logit, sigma_mm = self._vertices(mask, cells, given)
+        logit, sigma_mm = self._vertices(mask, cells, told.mean((1, 2)), given)
         shape = (batch, frames)
         return DanOutput(
             mask_logit=mask[:, 0].unflatten(0, shape),
@@ -195,8 +199,8 @@ class DAN(nn.Module):
         told: Tensor = self.last(x).flatten(0, 1).unflatten(1, (CELLS // 2, CELLS // 2))
         return told
 
-    def _vertices(self, mask: Tensor, cells: Tensor, given: DanInput) -> tuple[Tensor, Tensor]:
-        """(B, T, V_2) attention's logits and uncertainty."""
+    def _vertices(self, mask: Tensor, cells: Tensor, whole: Tensor, given: DanInput) -> tuple[Tensor, Tensor]:
+        """(B, T, V_2) attention's logits and uncertainty; ``whole`` (N, width) of the frames."""
         batch, frames, count, _ = given.where.shape
         size = (CELLS, CELLS)
         picture = torch.arange(batch * frames, device=mask.device)
@@ -210,8 +214,11 @@ class DAN(nn.Module):
         of_bone, share = self.body.on_bones(own, seen[..., 0])
         bone = self.bone.expand(batch, frames, -1, -1)
         carried = self.body.carried(HEAD_LEVEL) @ torch.cat([of_bone, share[..., None], bone], -1)
-        doubt = self.body.from_landmarks(given.sigma_m[..., None], HEAD_LEVEL).clamp(1e-3, 3.0).log()
-        raw = self.head(torch.cat([own, seen, carried, doubt], -1))
+        doubt = given.sigma_m.clamp(1e-3, 3.0).log()
+        near = self.body.from_landmarks(doubt[..., None], HEAD_LEVEL)
+        first, rest = self.head[0], self.head[1:]
+        frame = self.overview(whole).unflatten(0, (batch, frames)) + self.doubts(doubt)
+        raw = rest(first(torch.cat([own, seen, carried, near], -1)) + frame[:, :, None])
         raw = self.body.hierarchy.unpool(raw, WORK_LEVEL).float()
-        sigma_mm = (_USUAL_MM * raw[..., 1].clamp(-8, 8).exp()).clamp(*SIGMA_MM)
+        sigma_mm = (USUAL_MM * (raw[..., 1] + self.usual).clamp(-8, 8).exp()).clamp(*SIGMA_MM)
         return torch.where(given.visible, sampled, raw[..., 0]), sigma_mm

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from .initial import run as initial
+from .refine import alone
 from .refine import run as refine
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
@@ -26,6 +27,10 @@ def train(
         chosen = initial.BUDGETS[size]
         stock = initial.Stock.gather(chosen.chunks, BUILD / network, workers, BUILD)
         finished = initial.Run(folder, chosen, device, stock, start=start).go(minutes)
+    elif network == "uncertainty":
+        folder = out or BUILD / network
+        alone_cost = alone.BUDGETS[size]
+        finished = alone.Alone(folder, BUILD / "refine", alone_cost, device).go(minutes, alone_cost.refinement)
     else:  # attention goes on where refinement ends
         folder = out or BUILD / "refinement"
         cost = refine.BUDGETS[size]

@@ -74,12 +74,7 @@ class Judge:
     def terms(self, output: HrnOutput, dan: DanOutput, goal: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Each a mean."""
         true, where = goal
-        weight = torch.where(self.seen.present, 1.0, 0.3)
-        weight = weight / weight.sum()
-
-        def mean(values: Tensor) -> Tensor:
-            return (values.flatten(2).mean(-1) * weight).sum()
-
+        mean = self._mean
         own = self._posed(self.truth.people, self.start.local, self.start.root_cam_m, output.turn, output.shift_m)
         coarse = own.level(HEAD_LEVEL) - own.heads_m[:, :, :1]
         off = coarse - true[:, :, : coarse.shape[2]]  # a level's vertices are the first of the next one's
@@ -87,7 +82,6 @@ class Judge:
         error_m = (self._skin(placed, offsets) - true).norm(dim=-1)
         missed = self._where(placed.level(HEAD_LEVEL), self.seen.crop_K) - where
         step = torch.diff(off, dim=1).norm(dim=-1).mean(-1) if off.shape[1] > 1 else off.new_zeros(())
-        error_mm = 1000 * error_m.detach()
         fine = output.offsets_m[WORK_LEVEL]
         finest = {"finest": mean(self._finest(output, placed))} if len(output.active) == len(output.offsets_m) else {}
         return finest | {
@@ -96,11 +90,23 @@ class Judge:
             "motion": step.mean(),
             "picture": mean(missed.norm(dim=-1).clamp(max=0.3)),
             "offsets": mean(fine.norm(dim=-1)) + mean((fine - fine.mean(1, keepdim=True)).norm(dim=-1)),
-            "sigma": mean(error_mm / dan.sigma_mm + dan.sigma_mm.log()),
-            "silhouette": mean(
+            **self.told_terms(dan, error_m),
+        }
+
+    def told_terms(self, dan: DanOutput, error_m: Tensor) -> dict[str, Tensor]:
+        """Of what DAN says beside attention; ``error_m`` (B, T, V_2) is the error that it should expect."""
+        error_mm = 1000 * error_m.detach()
+        return {
+            "sigma": self._mean(error_mm / dan.sigma_mm + dan.sigma_mm.log()),
+            "silhouette": self._mean(
                 functional.binary_cross_entropy_with_logits(dan.silhouette, self.truth.mask, reduction="none")
             ),
         }
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Of (B, T, ...); frames without the person count less."""
+        weight = torch.where(self.seen.present, 1.0, 0.3)
+        return (values.flatten(2).mean(-1) * weight).sum() / weight.sum()
 
     def _finest(self, output: HrnOutput, placed: PosedBody) -> Tensor:
         """(B, T, V) errors in metres of the full mesh, where it was worked on."""

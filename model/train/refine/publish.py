@@ -35,13 +35,14 @@ from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration, r
 
 from ..curves import in_lines, read_columns
 from ..initial.data import pose_space
+from . import alone as alone_run
 from .measure import Measured, measure
 from .run import BUDGETS, SEED, Networks
 from .windows import Windows
 
 ROOT = Path(__file__).resolve().parents[3]
 Array = NDArray[np.floating]
-COLOURS = {"training": "#b0b0b0", "held out, all attended to": "#2a6fbb", "held out, own attention": "#c0392b"}
+COLOURS = {"training": "#b0b0b0", "held out": "#2a6fbb", "held out, own attention": "#c0392b"}
 
 
 def calibrated(measured: Measured) -> Calibration:
@@ -94,23 +95,36 @@ def rows(name: str, measured: Measured) -> list[str]:
 
 
 def plot(columns: dict[str, list[float]]) -> str:
-    """Vertex errors over the steps, as SVG."""
+    """Over the steps, as SVG: vertex errors, or the loss of the uncertainty alone."""
+    if "train vertices" not in columns:
+        names = dict(zip(COLOURS, (columns["train sigma"], columns["held sigma"]), strict=False))
+        lines = {name: np.array(values) for name, values in names.items()}
+        return time_chart("Loss of the uncertainty over the steps", np.array(columns["step"]), lines, COLOURS, "")
     train = [1000 * value for value in columns["train vertices"]]
-    names = {"training": train, "held out, all attended to": columns["held all_mm"]}
-    names["held out, own attention"] = columns["held own_mm"]
+    names = dict(zip(COLOURS, (train, columns["held all_mm"], columns["held own_mm"]), strict=True))
     lines = {name: np.array(values) for name, values in names.items()}
     return time_chart("Error per vertex over the steps, mm", np.array(columns["step"]), lines, COLOURS, "")
 
 
-def card(title: str, body: str, about: dict[str, Any], last: int, clips: int, hardware: str, remarks: str) -> str:
-    """A model card."""
+def how(alone: bool) -> str:
+    """By which command, and what weights are chosen by."""
+    if alone:
+        return f"""`python -m model train uncertainty` (seed {SEED}), without HRN, in up to
+  {alone_run.BUDGETS["small"].refinement} steps; chosen by the likelihood of the errors of validation clips"""
     budget = BUDGETS["small"]
+    return f"""`python -m model train refinement`, then `attention` (seed {SEED}), both networks together, in up to
+  {budget.refinement + budget.attention} steps; chosen by the error per vertex on validation clips"""
+
+
+def card(
+    title: str, body: str, about: dict[str, Any], how: str, last: int, clips: int, hardware: str, remarks: str
+) -> str:  # fmt: skip
+    """A model card."""
     return f"""# {title}
 
 - **Settings**: {about["settings"]}
-- **Trained by** `python -m model train refinement`, then `attention` (seed {SEED}), both networks together: {last} of
-  {budget.refinement + budget.attention} steps, on {hardware}. Published: the averaged weights of step {about["step"]},
-  chosen by the error per vertex on validation clips.{remarks}
+- **Trained by** {how}.
+  {last} steps were taken, on {hardware}. Published: the averaged weights of step {about["step"]}.{remarks}
 - **Data, all made here**: {clips} drawn clips that the real detector and this project's estimate have seen
   (`model/train/refine/stock.py`), none of them among those that the initial network was trained on. No photograph; the
   frame's features are those of BlazePose's trunk, which is not trained here.
@@ -127,7 +141,7 @@ def card(title: str, body: str, about: dict[str, Any], last: int, clips: int, ha
 def main() -> None:
     """Measure, calibrate, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=ROOT / "build" / "refinement")
+    parser.add_argument("--run", type=Path, help="folder of the run; default: as training has it")
     parser.add_argument("--stock", type=Path, default=ROOT / "build" / "refine")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--hardware", default="two processor cores")
@@ -139,28 +153,24 @@ def main() -> None:
     torch.set_num_threads(1)
     space = pose_space()
     body = BodyMap(space.body, space.skeleton, Hierarchy.load(assets_folder()))
-    (dan, dan_about), (hrn, hrn_about) = read_dan(arguments.run, body), read_hrn(arguments.run, body)
+    alone: bool = arguments.alone
+    run_folder: Path = arguments.run or ROOT / "build" / ("uncertainty" if alone else "refinement")
+    dan, dan_about = read_dan(run_folder, body)
+    hrn, hrn_about = (None, {}) if alone else read_hrn(run_folder, body)
     torch.manual_seed(SEED)
     untrained = Networks(body)
     windows = Windows(arguments.stock / "validation", space.body, body)
     chosen, held = (list(range(first, len(windows), 2)) for first in (0, 1))
     with tqdm(total=len(chosen) + 2 * len(held), desc="validation", disable=None) as bar:
 
-        def run(dan: DAN, hrn: HRN, clips: list[int]) -> Measured:
-            return measure(
-                dan,
-                None if arguments.alone else hrn,
-                space.body.kinematics,
-                windows,
-                clips,
-                lambda: bar.update() and None,
-            )
+        def run(dan: DAN, hrn: HRN | None, clips: list[int]) -> Measured:
+            return measure(dan, hrn, space.body.kinematics, windows, clips, lambda: bar.update() and None)
 
         calibration = calibrated(run(dan, hrn, chosen))
         trained = run(dan, hrn, held)
-        control = run(untrained.dan, untrained.hrn, held)
+        control = run(untrained.dan, None if alone else untrained.hrn, held)
         table = rows("trained", trained) + rows("untrained", control)
-    columns = read_columns(arguments.run / "curve.csv")
+    columns = read_columns(run_folder / "curve.csv")
     of_control = figures(control, Calibration())
     told = "\n".join(
         f"| {name} | {value:.3g} | {of_control[name]:.3g} |" for name, value in figures(trained, calibration).items()
@@ -170,7 +180,7 @@ def main() -> None:
 Errors are those of vertices about the hips. Curves: `docs/images/refinement.svg`.
 
 """
-    if not arguments.alone:
+    if not alone:
         text += """Of vertices, of twelve joints about the hips (MPJPE) and after Procrustes, mm; before and after.
 
 | networks | frames | vertex, before | after | change | MPJPE, before | after | PA, before | after |
@@ -179,12 +189,12 @@ Errors are those of vertices about the hips. Curves: `docs/images/refinement.svg
         text += "\n".join(table) + "\n\n"
     text += f"| the uncertainty | trained | untrained |\n|---|---|---|\n{told}\n"
     count, last = len(list((arguments.stock / "refinement").glob("[0-9]*.npz"))), int(columns["step"][-1])
-    shared = (last, count, arguments.hardware, in_lines(arguments.remarks))
+    shared = (how(alone), last, count, arguments.hardware, in_lines(arguments.remarks))
     dan_about |= {"sigma_scale": calibration.scale, "sigma_power": calibration.power}
     shipped: list[tuple[str, str, DAN | HRN, dict[str, Any]]] = [
         ("Dynamic Attention Network", ATTENTION_FILE, dan, dan_about)
     ]
-    if not arguments.alone:
+    if hrn is not None:
         shipped.append(("Hierarchical Refinement Network", REFINEMENT_FILE, hrn, hrn_about))
     for title, name, net, about in shipped:
         save_weights(arguments.out / name, net, about)

@@ -24,14 +24,14 @@ from model.networks.evidence_maps import MeshDrawer
 from model.networks.refinement import HRN, HrnOutput
 from model.networks.weights import save_weights
 from model.paths import assets_folder
-from model.refine.inputs import Prepared, prepare
+from model.refine.inputs import Prepared, Seen, Start, prepare
 
 from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
 from ..initial.data import pose_space
 from ..optimisers import muon_and_adamw
 from .losses import Judge, total
-from .windows import Windows, masks
+from .windows import Truth, Windows, masks
 
 SEED = 2027
 LEVELS = (0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, None, 0, 0)
@@ -132,20 +132,7 @@ class Run:
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self._rate()
-        rng = torch.Generator().manual_seed(SEED * 1_000_003 + self._step)
-        start, seen, truth = self._placed(self._windows.batch(b.batch, b.frames, rng))
-        prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
-        judge = Judge(self._map, self._kinematics, start, seen, truth)
-        dan, goal = self._nets(prepared), judge.goal()
-        terms: dict[str, Tensor] = {}
-        if self._attends:
-            attention = prepared.attention(dan)
-            terms |= self._pays(judge, prepared, dan, goal[0])
-        else:
-            count = prepared.given.where.shape[2]
-            attention = self._placed(masks(self._windows.body_map, b.batch, b.frames, count, rng))
-        output = self._nets.refine(prepared, dan, attention, LEVELS[self._step % len(LEVELS)])
-        terms |= judge.terms(output, dan, goal)
+        terms = self._terms(torch.Generator().manual_seed(SEED * 1_000_003 + self._step))
         loss = total(terms)
         self._nets.zero_grad()
         loss.backward()
@@ -159,6 +146,27 @@ class Run:
                 self._average[name].lerp_(value, 1 - keep)
         self._step += 1
         return {"loss": float(loss.detach())} | {name: float(term.detach()) for name, term in terms.items()}
+
+    def _terms(self, rng: torch.Generator) -> dict[str, Tensor]:
+        """The losses of a batch."""
+        b = self._budget
+        prepared, judge = self._ready(*self._windows.batch(b.batch, b.frames, rng))
+        dan, goal = self._nets(prepared), judge.goal()
+        terms: dict[str, Tensor] = {}
+        if self._attends:
+            attention = prepared.attention(dan)
+            terms |= self._pays(judge, prepared, dan, goal[0])
+        else:
+            count = prepared.given.where.shape[2]
+            attention = self._placed(masks(self._windows.body_map, b.batch, b.frames, count, rng))
+        output = self._nets.refine(prepared, dan, attention, LEVELS[self._step % len(LEVELS)])
+        return terms | judge.terms(output, dan, goal)
+
+    def _ready(self, start: Start, seen: Seen, truth: Truth) -> tuple[Prepared, Judge]:
+        """A batch on the device, as networks and losses want it."""
+        start, seen, truth = self._placed((start, seen, truth))
+        prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
+        return prepared, Judge(self._map, self._kinematics, start, seen, truth)
 
     def _pays(self, judge: Judge, prepared: Prepared, dan: DanOutput, true: Tensor) -> dict[str, Tensor]:
         """Attention against what refinement gains where it may do all that it can."""
@@ -182,15 +190,12 @@ class Run:
         self._nets.load_state_dict(self._average)
         self._nets.eval()
         held = self.held_out()
-        after = held["own_mm" if self._attends else "all_mm"]
-        if after < self._best or self._step == self._budget.refinement:
-            self._best = after
-            about = {
-                "step": self._step,
-                "held_before_mm": round(held["before_mm"], 2),
-                "held_after_mm": round(after, 2),
-            }
-            for name, net in (("attention", self._nets.dan), ("refinement", self._nets.hrn)):
+        value = self._value(held)
+        attends_now = self._budget.attention > 0 and self._step == self._budget.refinement
+        if value < self._best or attends_now:  # what is measured changes then
+            self._best = value
+            about = {"step": self._step, "held": {name: round(value, 4) for name, value in held.items()}}
+            for name, net in self._shipped():
                 save_weights(
                     self._folder / f"amr_{name}.safetensors", net, {"settings": net.settings.to_dict(), **about}
                 )
@@ -200,15 +205,20 @@ class Run:
         append_row(self._folder / "curve.csv", row | {f"held {k}": round(v, 4) for k, v in held.items()})
         self._save()
 
+    def _value(self, held: dict[str, float]) -> float:
+        """By which weights are chosen: the lowest is the best."""
+        return held["own_mm" if self._attends else "all_mm"]
+
+    def _shipped(self) -> tuple[tuple[str, DAN | HRN], ...]:
+        return ("attention", self._nets.dan), ("refinement", self._nets.hrn)
+
     @torch.no_grad()
     def held_out(self) -> dict[str, float]:
         """Vertex errors about the hips in mm: of the estimate, refined everywhere, and with the network's attention."""
         sums = dict[str, float]()
         batches = self._held.held(HELD_FRAMES, HELD_STRIDE)
         for clips, firsts in batches:
-            start, seen, truth = self._placed(self._held.windows(clips, firsts, HELD_FRAMES))
-            prepared = prepare(self._map, self._kinematics, self._drawer, start, seen)
-            judge = Judge(self._map, self._kinematics, start, seen, truth)
+            prepared, judge = self._ready(*self._held.windows(clips, firsts, HELD_FRAMES))
             dan, (true, _) = self._nets(prepared), judge.goal()
             everywhere = self._nets.refine(prepared, dan, torch.ones_like(dan.attention), HELD_LEVELS)
             attention = prepared.attention(dan)

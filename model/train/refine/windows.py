@@ -60,14 +60,16 @@ class Windows:
     def __len__(self) -> int:
         return len(self._clips)
 
-    def batch(self, count: int, frames: int, rng: torch.Generator) -> tuple[Start, Seen, Truth]:
-        """``count`` windows of ``frames`` from anywhere, made harder."""
+    def batch(self, count: int, frames: int, rng: torch.Generator, astray: bool = True) -> tuple[Start, Seen, Truth]:
+        """``count`` windows of ``frames`` from anywhere, seen otherwise and, if ``astray``, estimated otherwise."""
         chosen = [int(v) for v in torch.randint(len(self._clips), (count,), generator=rng)]
         starts = [
             int(torch.randint(max(len(self._clips[k].time_s) - frames, 0) + 1, (), generator=rng)) for k in chosen
         ]
         start, seen, truth = self.windows(chosen, starts, frames)
-        return self._astray(self._near(start, truth, rng), rng), _faded(seen, rng), truth
+        if astray:
+            start = self._astray(self._near(start, truth, rng), rng)
+        return start, _faded(seen, rng), truth
 
     def held(self, frames: int, stride: int) -> list[tuple[list[int], list[int]]]:
         """Which windows to choose by: of every second clip (the others are for judging what was chosen), one window for

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.estimate import learned as learned_module
 from model.estimate.equations import Equations
 from model.estimate.evidence import STATURE_M, gather
 from model.estimate.fit import Shared, TemporalFit
-from model.estimate.learned import Learned
+from model.estimate.learned import SURE_RAD, SURENESS, SUREST, Learned
 from model.estimate.learned_terms import add_learned
 from model.estimate.pose_space import FIRST_ANGLE, Pose
 from model.estimate.rotation import matrix_from_rotvec, rotvec_from_matrix
@@ -22,6 +23,12 @@ from .conftest import FOCAL_PX, SIZE_PX, make_problem, make_scene
 FRAMES, ANGLES = 4, 7
 SURE, UNSURE = 1e-3, 1e3
 GENTLE = FitSettings(learned_reach=1e4)
+
+
+@pytest.fixture(autouse=True)
+def even(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How sure the network is of itself counts as it is, no more."""
+    monkeypatch.setattr(learned_module, "SURENESS", 0.0)
 
 
 def pose_of(seed: int, spread: float = 0.3) -> Pose:
@@ -130,6 +137,13 @@ def test_a_network_counts_more_where_the_landmarks_are_not_to_be_trusted() -> No
     plain = away(settled(seen, learned, GENTLE), said)[:, 3:].abs().mean(1)
     assert torch.allclose(ended[:2], plain[:2])
     assert (ended[2:] < 0.1 * plain[2:]).all()
+
+
+def test_a_network_counts_more_where_it_is_sure_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned_module, "SURENESS", SURENESS)
+    needs = [learned_of(pose_of(5), doubt * SURE_RAD).need(GENTLE.reprojection) for doubt in (0.1, 0.9, 1.0, 1.2)]
+    for need, expected in zip(needs, (SUREST, 0.9**-SURENESS, 1.0, 1.2**-SURENESS), strict=True):
+        assert torch.allclose(need, torch.full((FRAMES,), expected, dtype=torch.float64))
 
 
 def test_a_network_that_is_sure_and_far_off_is_doubted() -> None:

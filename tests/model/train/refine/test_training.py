@@ -12,6 +12,7 @@ import torch
 from model.body import AnnyBody
 from model.body.hierarchy import Hierarchy
 from model.estimate.rotation import matrix_from_rotvec
+from model.networks.attention import DAN, USUAL_MM
 from model.networks.body_map import BodyMap
 from model.networks.evidence_maps import FRAME_CHANNELS, MeshDrawer
 from model.networks.refinement import HRN
@@ -19,6 +20,7 @@ from model.networks.weights import read_weights
 from model.refine.inputs import prepare
 from model.train.initial.data import pose_space
 from model.train.refine import run as training
+from model.train.refine.alone import Alone
 from model.train.refine.losses import Judge
 from model.train.refine.run import Budget, Networks, Run
 from model.train.refine.stock import Footage
@@ -126,6 +128,31 @@ def test_every_parameter_learns_and_a_run_that_was_cut_off_goes_on(
     state, about = read_weights(tmp_path / "amr_refinement.safetensors")
     assert about["settings"]["touch"] == run._nets.hrn.settings.touch
     HRN(run._map).load_state_dict(state)
+
+
+def test_alone_dan_begins_with_what_is_usual_and_goes_on(body: AnnyBody, tmp_path: Path) -> None:
+    stock = tmp_path / "stock"
+    for part in ("refinement", "validation"):
+        (stock / part).mkdir(parents=True)
+        replace(footage(body, 5), local=footage(body, 6).local).save(stock / part / "000000.npz")
+    budget = Budget(refinement=3, attention=0, batch=1, frames=3, warmup=1, look=1)
+    run = Alone(tmp_path / "run", stock, budget, "cpu")
+    before = {name: value.clone() for name, value in run._nets.named_parameters()}
+    _, judge = run._ready(*run._windows.windows([0], [0], run._windows.frames(0)))
+    error_mm = (1000 * (judge.refined(None) - judge.goal()[0]).norm(dim=-1).mean((0, 1))).clamp(min=1.0)
+    assert error_mm.max() > 30
+    assert torch.allclose(USUAL_MM * before["dan.usual"].exp(), error_mm, rtol=1e-3, atol=1e-3)
+    assert run.go(10, 2)
+    again = Alone(tmp_path / "run", stock, budget, "cpu")
+    assert again._step == 2 and again.go(10, 3)
+    after = dict(again._nets.named_parameters())
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert {"dan.usual", "dan.overview.weight", "dan.doubts.weight", "dan.frame_net.known.weight"} <= moved
+    assert not any(name.startswith("hrn.") for name in moved)
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.safetensors")) == ["amr_attention.safetensors"]
+    DAN(run._map).load_state_dict(read_weights(tmp_path / "run" / "amr_attention.safetensors")[0])
+    for line in (tmp_path / "run" / "curve.csv").read_text().splitlines()[1:]:
+        assert all(np.isfinite(float(value)) for value in line.split(","))
 
 
 def test_an_empty_stock_says_how_to_fill_it(tmp_path: Path, body: AnnyBody, body_map: BodyMap) -> None:
