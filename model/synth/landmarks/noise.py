@@ -88,6 +88,15 @@ class Sighting:
     """(B, T, 3) bool, groups of ``model.estimate.sides``."""
 
 
+def lifted_m(points_m: Tensor, stature_m: Tensor) -> Tensor:
+    """(B, T, 33, 3) as BlazePose's 3D has them if it is right: about the hips, as if the camera looked straight at
+    them, of a body of 1.7 m; ``points_m`` in camera space, ``stature_m`` (B,)."""
+    hips = (points_m[:, :, LEFT_HIP] + points_m[:, :, RIGHT_HIP]) / 2
+    turn = ray_rotation(hips[..., :2] / hips[..., 2:].clamp(min=0.1))
+    about = (points_m - hips[:, :, None]) @ turn  # columns of the rotation are the straight camera's axes
+    return about * (STATURE_M / stature_m)[:, None, None, None]
+
+
 class Detector:
     """Draws sightings; ``settings`` of the noise, ``rest_m`` (33, 3) landmarks of the average body at rest."""
 
@@ -208,10 +217,7 @@ class Detector:
     def _world(self, points: Tensor, stature: Tensor, off: Tensor, hidden: Tensor, bad: Tensor, draw: _Draw) -> Tensor:
         """(B, T, 33, 3) BlazePose's 3D."""
         s = self.settings
-        hips = (points[:, :, LEFT_HIP] + points[:, :, RIGHT_HIP]) / 2
-        turn = ray_rotation(hips[..., :2] / hips[..., 2:].clamp(min=0.1))
-        rel = (points - hips[:, :, None]) @ turn  # columns of the rotation are the straight camera's axes
-        rel = rel * (STATURE_M / stature)[:, None, None, None]
+        rel = lifted_m(points, stature)
         for chain in CHAINS:  # a part of a limb that points the wrong way in depth
             for first in (1, 2):
                 there = (draw.uniform(1) < 4 * s.flip_share) & draw.while_(1.0, (0.1, 1.5))

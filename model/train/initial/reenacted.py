@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from model.body.landmarks import LANDMARK_NAMES
 from model.detect.landmarks import OTHER_SIDE
-from model.estimate.evidence import LEFT_HIP, RIGHT_HIP, STATURE_M, ray_rotation
 from model.estimate.pose_layout import PoseLayout
 from model.estimate.rotation import matrix_from_rotvec
 from model.estimate.sides import GROUPS
 from model.synth.landmarks.crowd import Crowd
-from model.synth.landmarks.noise import Sighting
+from model.synth.landmarks.noise import Sighting, lifted_m
 from model.synth.landmarks.plays import Plays
 
 SOMEBODY_ELSE = 0.7
@@ -93,11 +92,8 @@ def _change(count: int, frames: int, angles: int, rng: torch.Generator) -> Tenso
 
 
 def _shown(points_m: Tensor, stature_m: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, T, 33, 3) to rays, and to where BlazePose's 3D has them if it is right."""
-    rays = points_m[..., :2] / points_m[..., 2:].clamp(min=_NEAREST_M)
-    hips = (points_m[:, :, LEFT_HIP] + points_m[:, :, RIGHT_HIP]) / 2
-    turn = ray_rotation(hips[..., :2] / hips[..., 2:].clamp(min=_NEAREST_M))
-    return rays, (points_m - hips[:, :, None]) @ turn * (STATURE_M / stature_m)[:, None, None, None]
+    """(B, T, 33, 3) to rays, and to BlazePose's 3D, as a detector without errors has them."""
+    return points_m[..., :2] / points_m[..., 2:].clamp(min=_NEAREST_M), lifted_m(points_m, stature_m)
 
 
 def _exchanged(change: Tensor, exchanged: Tensor) -> Tensor:
