@@ -19,8 +19,10 @@ from model.networks.straight_view import StraightView, straight_view
 from model.networks.weights import read_weights
 
 from .evidence import STATURE_M, Evidence
+from .mirror import mean_output, mirrored_features, mirrored_output
 from .pose_layout import PoseLayout
 from .pose_space import Pose, PoseSpace
+from .rotation import nearest_rotation
 
 FILE = "initial.safetensors"
 WINDOW, OVERLAP = 96, 32
@@ -126,13 +128,13 @@ class InitialEstimate:
         return InitialEstimate(InitialNet(self.settings), self.layout, self.shape_mean, self.shape_sigma)
 
     @torch.no_grad()
-    def __call__(self, evidence: Evidence, height_m: float | None = None) -> Learned:
-        """Estimate a clip; ``height_m`` of the person where it is known."""
+    def __call__(self, evidence: Evidence, height_m: float | None = None, twice: bool = False) -> Learned:
+        """Estimate a clip; ``height_m`` of the person where it is known. ``twice``: in a mirror too."""
         frames = len(evidence.time_s)
         sums: dict[str, Tensor] = {}
         say, shapes = [], []
         for part, weight in faded_windows(frames):
-            output, view = self._read(evidence.part(part), height_m)
+            output, view = self._read(evidence.part(part), height_m, twice)
             for name, value in _in_camera(output, view).items():
                 total = sums.setdefault(name, value.new_zeros((frames, *value.shape[1:])))
                 total[part] += weight.reshape(-1, *[1] * (value.dim() - 1)) * value
@@ -142,7 +144,7 @@ class InitialEstimate:
         shape = (counts * torch.cat(shapes)).sum(0).double()
         return self._joined(sums, shape)
 
-    def _read(self, evidence: Evidence, height_m: float | None) -> tuple[InitialOutput, StraightView]:
+    def _read(self, evidence: Evidence, height_m: float | None, twice: bool) -> tuple[InitialOutput, StraightView]:
         """One window, B = 1."""
         view = straight_view(
             evidence.rays[None].float(),
@@ -153,17 +155,21 @@ class InitialEstimate:
             torch.tensor([height_m or 0.0]),
         )
         time_s = (evidence.time_s - evidence.time_s[0])[None].float()
-        return self._net.read(self._net(view.features, time_s)), view
+        output = self._net.read(self._net(view.features, time_s))
+        if twice:
+            other = self._net.read(self._net(mirrored_features(view.features), time_s))
+            output = mean_output(output, mirrored_output(other, self.layout))
+        return output, view
 
     def _joined(self, sums: dict[str, Tensor], shape: Tensor) -> Learned:
         up = functional.normalize(sums["up"].double().sum(0), dim=0)
-        balls, hinges = (_rotation(sums["balls"]), functional.normalize(sums["hinges"], dim=-1))
+        balls, hinges = (nearest_rotation(sums["balls"]), functional.normalize(sums["hinges"], dim=-1))
         depth = sums["depth"].double().exp()[:, None]
         stature = float(shape[-2].exp()) * STATURE_M
         return Learned(
             pose=Pose(
                 sums["ray"].double() * depth,
-                _rotation(sums["orientation"].double()),
+                nearest_rotation(sums["orientation"].double()),
                 self.layout.angles_of(balls.double(), hinges.double()),
             ),
             angle_sigma=sums["angle_sigma"].double().exp(),
@@ -221,11 +227,3 @@ def _in_camera(output: InitialOutput, view: StraightView) -> dict[str, Tensor]:
         "landmark_sigma": output.landmark_sigma_m[0].log(),
         "seen_sigma": output.seen_sigma_m[0].log(),
     }
-
-
-def _rotation(mean: Tensor) -> Tensor:
-    """(..., 3, 3) means of rotations that are near each other to the rotation nearest to them."""
-    u, _, vh = torch.linalg.svd(mean)
-    flip = torch.ones_like(mean[..., 0])
-    flip[..., 2] = torch.linalg.det(u @ vh)
-    return (u * flip[..., None, :]) @ vh

@@ -16,7 +16,7 @@ class PoseLayout:
 
     Attributes:
         balls: names of the J ball joints. hinges: names of the H hinges and twists.
-        parents: of the moving bones.
+        parents: of the moving bones. hinge_axes: (H, 3) that the hinges turn about.
     """
 
     def __init__(self, space: PoseSpace) -> None:
@@ -33,8 +33,8 @@ class PoseLayout:
         self._ball_of_slot = torch.tensor([j for j, c in enumerate(first) for _ in slots[c]])
         self._hinge_columns = torch.tensor([space.names.index(name) for name in self.hinges])
         self._hinge_slots = torch.tensor([slots[c][0] for c in self._hinge_columns.tolist()])
-        axes = unit[self._hinge_columns].sum(1)
-        self._cross = cross_matrix(axes)
+        self.hinge_axes = unit[self._hinge_columns].sum(1)
+        self._cross = cross_matrix(self.hinge_axes)
         self._size = len(space.skeleton.names)
 
     def targets(self, angles: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,3 +53,11 @@ def rotvec_from_matrix(m: Tensor) -> Tensor:
     axis = torch.gather(columns, -1, best[..., None, None].expand(*best.shape, 3, 1))[..., 0]
     axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-12)
     return torch.where(near_pi, axis * angle[..., None], vee * scale[..., None])
+
+
+def nearest_rotation(mean: Tensor) -> Tensor:
+    """(..., 3, 3) means of rotations that are near each other to the rotation nearest to them."""
+    u, _, vh = torch.linalg.svd(mean)
+    flip = torch.ones_like(mean[..., 0])
+    flip[..., 2] = torch.linalg.det(u @ vh)
+    return (u * flip[..., None, :]) @ vh

@@ -80,6 +80,13 @@ def straight_view(
     return StraightView(towards(centre), per_metre, centre, features)
 
 
+def parted(features: Tensor) -> tuple[Tensor, ...]:
+    """(..., FEATURES) to the landmarks in the picture, confidences, BlazePose's 3D, the ray looked along, how far the
+    trunk is from it, and what has neither side nor direction."""
+    sizes = [2 * LANDMARKS, LANDMARKS, 3 * LANDMARKS, 2, 2]
+    return features.split([*sizes, FEATURES - sum(sizes)], -1)
+
+
 def _turned(rays: Tensor, centre: Tensor) -> Tensor:
     """(B, T, L, 2) as a camera has them that looks along (B, T, 2) ``centre``."""
     direct = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) @ towards(centre)  # columns are its axes

@@ -16,6 +16,7 @@ from torch import Tensor
 from model.body.body_points import BULK_NAMES, CONTACT_NAMES
 from model.body.landmarks import LANDMARK_NAMES
 from model.detect.landmarks import OTHER_SIDE
+from model.estimate.mirror import partners
 from model.estimate.pose_angles import mirrored
 from model.estimate.pose_space import PoseSpace
 from model.synth.landmarks.noise import Sighting
@@ -53,7 +54,7 @@ def _mirrored(plays: Plays, seen: Sighting, space: PoseSpace, which: Tensor) -> 
     other, turned = mirrored(space, angles.flatten(0, 1), orientation.flatten(0, 1))
     flip = torch.tensor([-1.0, 1.0, 1.0])
     points = torch.from_numpy(plays.points_cam_m)[:, :, _points()] * flip
-    contacts = torch.from_numpy(plays.contacts)[:, :, _partners(CONTACT_NAMES)]
+    contacts = torch.from_numpy(plays.contacts)[:, :, partners(CONTACT_NAMES)]
 
     def choose(own: Tensor, theirs: Tensor) -> Tensor:
         return torch.where(which.reshape(-1, *[1] * (own.dim() - 1)), theirs, own)
@@ -105,9 +106,4 @@ def _backwards(plays: Plays, seen: Sighting, which: Tensor) -> tuple[Plays, Sigh
 def _points() -> list[int]:
     """Partners of the landmarks, then of the body's own points."""
     count = len(LANDMARK_NAMES)
-    return [*OTHER_SIDE.tolist(), *(count + k for k in _partners((*CONTACT_NAMES, *BULK_NAMES)))]
-
-
-def _partners(names: tuple[str, ...]) -> list[int]:
-    other = [n.replace(".L", ".?").replace(".R", ".L").replace(".?", ".R") for n in names]
-    return [names.index(name) for name in other]
+    return [*OTHER_SIDE.tolist(), *(count + k for k in partners((*CONTACT_NAMES, *BULK_NAMES)))]
