@@ -144,7 +144,9 @@ class InitialEstimate:
         shape = (counts * torch.cat(shapes)).sum(0).double()
         return self._joined(sums, shape)
 
-    def _read(self, evidence: Evidence, height_m: float | None, twice: bool) -> tuple[InitialOutput, StraightView]:
+    def _read(
+        self, evidence: Evidence, height_m: float | None, twice: bool = False
+    ) -> tuple[InitialOutput, StraightView]:
         """One window, B = 1."""
         view = straight_view(
             evidence.rays[None].float(),
