@@ -16,6 +16,7 @@ from model.detect.landmarks import OTHER_SIDE
 from model.networks.initial import InitialOutput
 from model.networks.straight_view import parted
 
+from .pose_angles import mirror_signs, partners
 from .pose_layout import PoseLayout
 from .rotation import nearest_rotation
 
@@ -43,8 +44,7 @@ def mirrored_features(features: Tensor) -> Tensor:
 def mirrored_output(output: InitialOutput, layout: PoseLayout) -> InitialOutput:
     """What the network says, left for right."""
     mirror, hinges = torch.diag(_FLIP), partners(layout.hinges)
-    axes = layout.hinge_axes
-    sign = (axes * -_FLIP * axes[hinges]).sum(-1).sign()  # an axis turns the other way in a mirror
+    sign = mirror_signs(layout.hinge_axes, hinges)
     return replace(
         output,
         balls=(mirror @ output.balls @ mirror)[..., partners(layout.balls), :, :],
@@ -70,9 +70,3 @@ def mean_output(one: InitialOutput, other: InitialOutput) -> InitialOutput:
         return functional.normalize(total, dim=-1) if name in _DIRECTIONS else total / 2
 
     return InitialOutput(**{f.name: mean(f.name) for f in fields(InitialOutput)})
-
-
-def partners(names: tuple[str, ...] | list[str]) -> list[int]:
-    """Where each name's other side stands; a name without a side stays."""
-    other = [n.replace(".L", ".?").replace(".R", ".L").replace(".?", ".R") for n in names]
-    return [list(names).index(name) for name in other]

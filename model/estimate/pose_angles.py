@@ -7,6 +7,7 @@ its orientation in space by its own ball.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,13 +99,23 @@ def angles_from_local(space: PoseSpace, local: Tensor, consecutive: bool = True)
 
 def mirrored(space: PoseSpace, angles: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor]:
     """The same poses with left and right exchanged: (T, Q) angles and (T, 3, 3) hips' orientations."""
-    names = [n.replace(".L", ".?").replace(".R", ".L").replace(".?", ".R") for n in space.names]
-    partner = torch.tensor([space.names.index(n) for n in names])
-    unit = space.rotvecs(torch.eye(len(names), dtype=torch.float64)).sum(1)
-    seen = unit * unit.new_tensor([1.0, -1.0, -1.0])  # an axis turns the other way in a mirror
-    sign = (seen * unit[partner]).sum(-1).sign()
+    partner = partners(space.names)
+    unit = space.rotvecs(torch.eye(len(partner), dtype=torch.float64)).sum(1)
+    sign = mirror_signs(unit, partner)
     mirror = torch.diag(orientation.new_tensor([-1.0, 1.0, 1.0]))
     return (angles * sign)[:, partner], mirror @ orientation @ mirror
+
+
+def partners(names: Sequence[str]) -> list[int]:
+    """Where each name's other side stands; a name without a side stays."""
+    other = [n.replace(".L", ".?").replace(".R", ".L").replace(".?", ".R") for n in names]
+    return [list(names).index(name) for name in other]
+
+
+def mirror_signs(axes: Tensor, partner: list[int]) -> Tensor:
+    """(N,) +1 or -1: an angle about (N, 3) an axis, in a mirror, as one about its partner's axis."""
+    seen = axes * axes.new_tensor([1.0, -1.0, -1.0])  # an axis turns the other way in a mirror
+    return (seen * axes[partner]).sum(-1).sign()
 
 
 def _unit(v: Tensor) -> Tensor:

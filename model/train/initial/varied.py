@@ -16,8 +16,7 @@ from torch import Tensor
 from model.body.body_points import BULK_NAMES, CONTACT_NAMES
 from model.body.landmarks import LANDMARK_NAMES
 from model.detect.landmarks import OTHER_SIDE
-from model.estimate.mirror import partners
-from model.estimate.pose_angles import mirrored
+from model.estimate.pose_angles import mirrored, partners
 from model.estimate.pose_space import PoseSpace
 from model.synth.landmarks.noise import Sighting
 from model.synth.landmarks.plays import Plays
