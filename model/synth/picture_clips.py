@@ -85,14 +85,14 @@ class ClipMaker:
 
     Args:
         space: degrees of freedom of the plays. seeds: (first, end) of the ``looks`` and ``places`` that may be used.
-        size_px: side of the square. device: where to draw.
+        size_px: side of the square. device: where to draw. plain: nothing in the way, in good light.
     """
 
     def __init__(
         self, space: PoseSpace, seeds: dict[str, tuple[int, int]], size_px: int = 256,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "cpu", plain: bool = False,
     ) -> None:  # fmt: skip
-        self._space, self._seeds = space, seeds
+        self._space, self._seeds, self._plain = space, seeds, plain
         self._studio = Studio(space.body, size_px, device)
         body = space.body
         rest = body.rest(body.default_shape()).vertices_m.double()
@@ -182,7 +182,7 @@ class ClipMaker:
 
     def _exposures(self, rng: Generator, views: Views, posed: Posed) -> Exposures:
         """One camera and codec; the smear follows the person."""
-        how = Exposures.draw(rng, 1, self._studio.size_px, HARD).repeated(len(posed.bare_m))
+        how = Exposures.draw(rng, 1, self._studio.size_px, 0.0 if self._plain else HARD).repeated(len(posed.bare_m))
         shutter = rng.uniform(*_SHUTTER) if rng.random() < _MOVING else 0.0
         px, _ = project(posed.seen_from(views.camera_to_world).dressed_m[:, ::50], views.K)
         middle = px.median(1).values.cpu().double().numpy()
@@ -193,7 +193,7 @@ class ClipMaker:
 
     def _things(self, rng: Generator) -> tuple[Tensor, Tensor]:
         """One or two before the person, in a share of the clips: (1, S, S) bool and (1, 3, S, S) light."""
-        thing, light = self._studio.things(rng, 1, HIDDEN, LARGEST)
+        thing, light = self._studio.things(rng, 1, 0.0 if self._plain else HIDDEN, LARGEST)
         if bool(thing.any()) and rng.random() < 0.3:
             other, of_other = self._studio.things(rng, 1, 1.0, LARGEST)
             thing, light = thing | other, torch.where(other[:, None], of_other, light)

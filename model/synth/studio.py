@@ -88,7 +88,7 @@ class Exposures:
     def draw(cls, rng: Generator, count: int, size_px: int, hard: float = 1.0) -> Exposures:
         """Any camera and codec: too dark, too bright, shaken, noisy, coarse, or none of it.
 
-        ``hard`` scales the shares of dark, bright and coarse ones.
+        ``hard`` scales the shares of dark, bright and coarse ones; without any, nothing is compressed much.
         """
         kind = rng.random(count)
         exposure = np.exp(rng.uniform(np.log(0.6), np.log(1.5), count))
@@ -100,7 +100,7 @@ class Exposures:
         length = np.where(moving, rng.uniform(1, LONGEST_SMEAR * size_px, count), 0)
         smear = np.stack([np.cos(direction), np.sin(direction)], 1) * length[:, None]
         noise = rng.uniform(0.0, 0.03, count) + np.where(dim, rng.uniform(0.01, 0.06, count), 0)
-        quality = np.where(rng.random(count) < 0.5, rng.integers(8, 80, count), 100)
+        quality = np.where(rng.random(count) < 0.5, rng.integers(8 if hard else 50, 80, count), 100)
         coarse = rng.choice([1, 2, 3], count, p=[1 - 0.25 * hard, 0.17 * hard, 0.08 * hard])
         return cls(exposure, rng.uniform(0.25, 0.9, count), smear, coarse, noise, quality)
 

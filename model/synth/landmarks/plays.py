@@ -82,10 +82,11 @@ class Theatre:
 
     Args:
         space: degrees of freedom; its points are the landmarks, then the body's own. bank: motions. crowd: people.
+        plain: in plain views, on the ground.
     """
 
-    def __init__(self, space: PoseSpace, bank: MotionBank, crowd: Crowd) -> None:
-        self._space, self._bank, self._crowd = space, bank, crowd
+    def __init__(self, space: PoseSpace, bank: MotionBank, crowd: Crowd, plain: bool = False) -> None:
+        self._space, self._bank, self._crowd, self._plain = space, bank, crowd, plain
 
     def play(self, number: int, frames: int) -> Plays:
         """The ``number``-th play, ``frames`` long (N = 1)."""
@@ -101,13 +102,12 @@ class Theatre:
         root = stand(about, motion.root_m, float(self._crowd.leg_scale[person]))
         points = about + root[:, None]
         contacts = _touching(points[:, CONTACTS], fps)
-        if rng.random() < IN_THE_AIR:
+        if rng.random() < IN_THE_AIR and not self._plain:
             lift = rng.uniform(0.0, 0.8)
             points, root = points + [0, 0, lift], root + [0, 0, lift]
         ahead = np.asarray(-orientation[0, :2, 1])
-        view = draw_view(
-            rng, points[:: max(frames // 12, 1)].reshape(-1, 3), ahead / max(float(np.linalg.norm(ahead)), 1e-6)
-        )
+        ahead /= max(float(np.linalg.norm(ahead)), 1e-6)
+        view = draw_view(rng, points[:: max(frames // 12, 1)].reshape(-1, 3), ahead, self._plain)
         matrix = view.world_to_camera
         return Plays(
             np.array([person], np.int32),

@@ -1,4 +1,8 @@
-"""Cameras that stand before moving people: all sides, heights, tilts and lenses, near, far and cut off."""
+"""Cameras that stand before moving people: all sides, heights, tilts and lenses, near, far and cut off.
+
+Or plain ones, as who films somebody on purpose sets them up: at the height of a person, all of him in the picture,
+mostly from in front.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ Array = NDArray[np.floating]
 Generator = np.random.Generator
 BEHIND_SHARE, CUT_SHARE = 0.15, 0.2
 """Views from behind beyond those that chance gives; people who are not whole in the picture."""
+FRONT_SHARE = 0.6
+"""Plain views from in front beyond those that chance gives."""
 FOCAL = (0.7, 2.2)
 """Focal lengths, in longer sides of the picture."""
 ROLL_DEG = 3.0
@@ -35,22 +41,26 @@ class View:
     """Width and height in longer sides."""
 
 
-def draw_view(rng: Generator, points_m: Array, ahead: Array) -> View:
+def draw_view(rng: Generator, points_m: Array, ahead: Array, plain: bool = False) -> View:
     """A view of somebody who goes through ``points_m`` (N, 3), world with Z up, facing ``ahead`` (2,) at first."""
     middle = 0.5 * (points_m.min(0) + points_m.max(0))
     for _ in range(40):
         azimuth = rng.uniform(-np.pi, np.pi)
-        if rng.random() < BEHIND_SHARE:
-            azimuth = np.arctan2(-ahead[1], -ahead[0]) + rng.normal(0, 0.5)
+        if rng.random() < (FRONT_SHARE if plain else BEHIND_SHARE):
+            facing = ahead if plain else -ahead
+            azimuth = np.arctan2(facing[1], facing[0]) + rng.normal(0, 0.5)
         height = float(
-            rng.choice([rng.uniform(0.1, 0.8), rng.uniform(0.8, 1.9), rng.uniform(1.9, 4.0)], p=[0.2, 0.6, 0.2])
+            rng.choice(
+                [rng.uniform(0.1, 0.8), rng.uniform(0.8, 1.9), rng.uniform(1.9, 4.0)],
+                p=[0.0, 1.0, 0.0] if plain else [0.2, 0.6, 0.2],
+            )
         )
         focal = float(np.exp(rng.uniform(*np.log(FOCAL))))
         aspect = float(rng.choice(ASPECTS))
         size = (min(aspect, 1.0), min(1 / aspect, 1.0))
         away = np.array([np.cos(azimuth), np.sin(azimuth)])
         aim = middle + rng.normal(0, 0.15, 3)
-        distance = _framing(rng, points_m, middle, away, height, aim, focal, size)
+        distance = _framing(rng, points_m, middle, away, height, aim, focal, size, 0.0 if plain else CUT_SHARE)
         if distance is None:
             continue
         eye = np.array([*(middle[:2] + distance * away), height])
@@ -63,11 +73,11 @@ def draw_view(rng: Generator, points_m: Array, ahead: Array) -> View:
 
 def _framing(
     rng: Generator, points: Array, middle: Array, away: Array, height: float, aim: Array, focal: float,
-    size: tuple[float, float],
+    size: tuple[float, float], cut: float,
 ) -> float | None:  # fmt: skip
     """The distance at which the person fills the picture as wanted."""
     fill = float(np.exp(rng.uniform(np.log(0.3), np.log(0.95))))
-    if rng.random() < CUT_SHARE:
+    if rng.random() < cut:
         fill = float(rng.uniform(1.0, 1.9))
     low, high = 1.2, 30.0
     K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])

@@ -35,6 +35,8 @@ VALIDATION = 10
 UNKNOWN_LENS, LENS_SIGMA = 0.6, 0.22
 """Share of the windows whose focal length is guessed, and the spread (log) of the guess."""
 KNOWN_HEIGHT = 0.35
+ON_THEIR_FEET = ("hands at the body", "on one leg")
+"""Categories of the drawn poses."""
 LANDMARKS = slice(0, len(LANDMARK_NAMES))
 
 
@@ -105,11 +107,13 @@ def poses_of(space: PoseSpace, part: str, folder: Path) -> Poses:
     return taken(poses, np.flatnonzero((number % VALIDATION == 0) == (part != "train")))
 
 
-def theatre(part: str, folder: Path) -> Theatre:
-    """Where the plays of a part are made."""
+def theatre(part: str, folder: Path, plain: bool = False) -> Theatre:
+    """Where the plays of a part are made; ``plain`` ones are captured motion and people on their feet, filmed well."""
     space = pose_space()
-    bank = MotionBank(space, poses_of(space, part, folder), sequences_of(part))
-    return Theatre(space, bank, crowd_of(space, part))
+    poses = poses_of(space, part, folder)
+    if plain:
+        poses = taken(poses, np.flatnonzero(np.isin(poses.category, ON_THEIR_FEET)))
+    return Theatre(space, MotionBank(space, poses, sequences_of(part)), crowd_of(space, part), plain)
 
 
 def make_chunk(part: str, number: int, folder: Path) -> Path:

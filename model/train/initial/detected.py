@@ -39,9 +39,16 @@ from .data import crowd_of, pose_space, theatre
 
 Array = NDArray[np.floating]
 FRAMES = 48
-FIRST = {"refinement": 500_000_500, "train": 500_002_000, "validation": 1_500_000_000}
+FIRST = {
+    "refinement": 500_000_500,
+    "train": 500_002_000,
+    "train_plain": 600_000_000,
+    "validation": 1_500_000_000,
+    "validation_plain": 1_600_000_000,
+}
 """Number of the first clip's play: not among those that are used without pictures.  The initial network is trained on
-``train``; the refinement on clips that the initial network has never seen."""
+``train`` and on ``train_plain``, what good footage is like: drawn people at large are seen half as well as real ones.
+The refinement learns from clips that the initial network has never seen."""
 LOOKS_PER_S = 4.0
 """Of the detector; the landmark network looks at every frame."""
 FEWEST_FRAMES = 12
@@ -202,13 +209,20 @@ def folder_of(part: str, pools: Path) -> Path:
     return pools / f"detected_{part}"
 
 
+def clips_of(part: str, pools: Path) -> list[Path]:
+    """A part's clips that are made."""
+    return sorted(folder_of(part, pools).glob("[0-9]*.npz"))
+
+
 def pool(part: str, pools: Path, plays: Path) -> Pool:
     """Of the people, motions and poses of a part of ``data``; ``plays`` is the folder where those are kept."""
     space, networks = pose_space(), Networks.load(assets_folder(), torch.device("cpu"))
-    people = "validation" if part == "validation" else "train"
-    stage, crowd = theatre(people, plays), crowd_of(space, people)
-    maker = ClipMaker(space, seeds("train"))
-    return Pool(folder_of(part, pools), FIRST[part], stage, crowd, maker, networks, keep=part != "train")
+    people = "validation" if part.startswith("validation") else "train"
+    plain = part.endswith("plain")
+    stage, crowd = theatre(people, plays, plain), crowd_of(space, people)
+    maker = ClipMaker(space, seeds("train"), plain=plain)
+    keep = not part.startswith("train")
+    return Pool(folder_of(part, pools), FIRST[part], stage, crowd, maker, networks, keep=keep)
 
 
 def main() -> None:

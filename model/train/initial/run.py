@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -21,7 +22,7 @@ from ..checkpoints import read_checkpoint, save_checkpoint
 from ..curves import append_row
 from ..optimisers import muon_and_adamw
 from .data import FRAMES, Window, Windows, average_landmarks, crowd_of, layout, pose_space, read_plays
-from .detected import folder_of
+from .detected import clips_of
 from .losses import losses, shape_mean, shape_sigma, total
 from .seen import SeenWindows
 
@@ -56,6 +57,8 @@ class Budget:
 BUDGETS = {"small": Budget(6_400, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
+HELD = {"seen": "validation", "plain": "validation_plain"}
+"""Detected clips that are held out; the mean of their losses decides which weights are kept."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Stock:
     held_crowd: Crowd
     seen: SeenWindows | None
     """Of the real detector; None where there are none."""
-    held_seen: SeenWindows | None
+    held_seen: dict[str, SeenWindows]
+    """Of the real detector, by what the curve calls them."""
 
     @classmethod
     def gather(cls, chunks: int, data: Path, workers: int, pools: Path) -> Stock:
@@ -88,8 +92,8 @@ class Stock:
             crowd,
             Windows(held, held_crowd, NoiseSettings(), rest),
             held_crowd,
-            _seen(folder_of("train", pools), crowd),
-            _seen(folder_of("validation", pools), held_crowd),
+            _seen(("train", "train_plain"), pools, crowd),
+            {name: clips for name, part in HELD.items() if (clips := _seen((part,), pools, held_crowd))},
         )
 
 
@@ -175,9 +179,11 @@ class Run:
         self._net.load_state_dict(self._average)
         self._net.eval()
         sums = self._held_out(self._stock.held)
-        if self._stock.held_seen:
-            sums |= {f"seen {name}": value for name, value in self._held_out(self._stock.held_seen).items()}
-        value = sums.get("seen loss", sums["loss"])  # of real detections if there are any: they are what counts
+        parts = {name: self._held_out(clips) for name, clips in self._stock.held_seen.items()}
+        for name, of_part in parts.items():
+            sums |= {f"{name} {key}": value for key, value in of_part.items()}
+        # Real detections if there are any: they are what counts.
+        value = float(np.mean([part["loss"] for part in parts.values()])) if parts else sums["loss"]
         if value < self._best:
             self._best, self._waited = value, 0
             save_weights(self._folder / "initial.safetensors", self._net, self._about(sums))
@@ -241,6 +247,7 @@ def _within(name: str) -> bool:
     return name.startswith(("embed", "blocks", "solve"))
 
 
-def _seen(folder: Path, crowd: Crowd) -> SeenWindows | None:
-    """The pool, if there is one."""
-    return SeenWindows(folder, crowd) if any(folder.glob("[0-9]*.npz")) else None
+def _seen(parts: tuple[str, ...], pools: Path, crowd: Crowd) -> SeenWindows | None:
+    """The clips of those parts, if there are any."""
+    paths = [path for part in parts for path in clips_of(part, pools)]
+    return SeenWindows(paths, crowd) if paths else None

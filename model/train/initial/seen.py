@@ -30,15 +30,14 @@ class SeenWindows:
     """Batches of detected clips, all of ``FRAMES`` frames, sides repaired as the estimate does it.
 
     Args:
-        folder: of the pool. crowd: its people.
+        paths: of the clips. crowd: their people.
     """
 
-    def __init__(self, folder: Path, crowd: Crowd) -> None:
+    def __init__(self, paths: list[Path], crowd: Crowd) -> None:
         self._crowd = crowd
-        clips = [Detected.load(path) for path in sorted(folder.glob("[0-9]*.npz"))]
-        clips = [clip for clip in clips if len(clip.landmarks.frames) == FRAMES]
+        clips = [clip for clip in map(Detected.load, paths) if len(clip.landmarks.frames) == FRAMES]
         if not clips:
-            raise ValueError(f"no clips in {folder}")
+            raise ValueError(f"no clips of {FRAMES} frames")
         repaired = [repair_sides(clip.landmarks).landmarks for clip in clips]
         self._plays = Plays.joined([clip.play for clip in clips])
         present = np.stack([landmarks.present for landmarks in repaired])

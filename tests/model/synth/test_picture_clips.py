@@ -90,6 +90,22 @@ def test_things_hide_landmarks(maker: ClipMaker, cast: tuple[Theatre, Crowd], mo
     assert seen[1.0] < 0.9 * seen[0.0]
 
 
+def test_plain_clips_hide_nothing_and_are_well_lit(
+    space: PoseSpace, cast: tuple[Theatre, Crowd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_clips, "HIDDEN", 1.0)
+    monkeypatch.setattr(picture_clips, "HARD", 2.5)  # all are dark or glaring
+    monkeypatch.setattr(picture_clips, "LARGEST", 0.5)
+    clips = {
+        plain: [filmed(ClipMaker(space, seeds("train"), SIZE, plain=plain), cast, number)[1] for number in range(5)]
+        for plain in (False, True)
+    }
+    seen = {plain: np.mean([clip.visible.mean() for clip in some]) for plain, some in clips.items()}
+    assert seen[True] > seen[False] + 0.1
+    light = {plain: [abs(clip.images.mean() / 127 - 1) for clip in some] for plain, some in clips.items()}
+    assert np.mean(light[True]) < np.mean(light[False])
+
+
 def test_the_frame_is_the_plays(cast: tuple[Theatre, Crowd]) -> None:
     play = cast[0].play(1, FRAMES)
     size, K = np.array(frame_size(play)), frame_K(play)

@@ -23,8 +23,8 @@ def walking() -> np.ndarray:
     return np.concatenate([standing() + [x, 0.5 * x, 0] for x in np.linspace(-1, 1, 5)])
 
 
-def drawn(points: np.ndarray, count: int = 150, first: int = 0) -> list[View]:
-    return [draw_view(np.random.default_rng([first, k]), points, AHEAD) for k in range(count)]
+def drawn(points: np.ndarray, count: int = 150, first: int = 0, plain: bool = False) -> list[View]:
+    return [draw_view(np.random.default_rng([first, k]), points, AHEAD, plain) for k in range(count)]
 
 
 def seen(view: View, points: np.ndarray) -> np.ndarray:
@@ -93,6 +93,15 @@ def test_more_look_at_backs_than_chance_has_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(views, "BEHIND_SHARE", 0.5)
     assert by_chance == pytest.approx(0.25, abs=0.1)
     assert behind() > by_chance + 0.2
+
+
+def test_plain_views_show_the_whole_person_mostly_from_in_front() -> None:
+    plain = drawn(standing(), 120, plain=True)
+    eyes = np.array([invert_rigid(view.world_to_camera)[:3, 3] for view in plain])
+    assert ((eyes[:, 2] > 0.8) & (eyes[:, 2] < 1.9)).all()
+    assert 0.5 < (-eyes[:, 1] > np.abs(eyes[:, 0])).mean() < 0.9  # the person faces -Y
+    assert (eyes[:, 1] > np.abs(eyes[:, 0])).any()
+    assert max(np.ptp(seen(view, standing()), axis=0).max() for view in plain) < 1.0
 
 
 def test_the_same_numbers_draw_the_same_view() -> None:

@@ -256,6 +256,17 @@ def test_a_theatre_plays_what_its_part_may(space: PoseSpace, tmp_path: Path, mon
         assert (known - first).abs().amax(1).min() < 1e-5
 
 
+def test_plain_plays_are_of_people_on_their_feet(
+    space: PoseSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = sample(space, 60, seed=2)
+    np.savez(tmp_path / "poses.npz", angles=some.angles, orientation=some.orientation, category=some.category)
+    monkeypatch.setattr(data, "sequences_of", lambda part: [sequence(turned(5))])
+    monkeypatch.setattr(data, "crowd_of", lambda _, part: Crowd.draw(space, (0, 2), 2))
+    kept = {plain: set(data.theatre("train", tmp_path, plain)._bank._of) for plain in (False, True)}
+    assert kept[True] == set(data.ON_THEIR_FEET) < kept[False]
+
+
 def test_drawn_poses_are_drawn_once(space: PoseSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = sample(space, 20, seed=2)
     made = []

@@ -34,7 +34,7 @@ def stock(plays: Plays, crowd: Crowd, space: PoseSpace) -> Stock:
     rest = average_landmarks(space)
     train, held = (plays.chosen(rows) for rows in (torch.arange(6).numpy(), torch.tensor([6, 7]).numpy()))
     settings = NoiseSettings()
-    return Stock(Windows(train, crowd, settings, rest), crowd, Windows(held, crowd, settings, rest), crowd, None, None)
+    return Stock(Windows(train, crowd, settings, rest), crowd, Windows(held, crowd, settings, rest), crowd, None, {})
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +160,11 @@ def test_detected_clips_are_learned_from_and_looked_at_too(
 ) -> None:
     """The plays that are held out in the place of what the detector saw."""
     monkeypatch.setattr(Windows, "varied", Windows.batch, raising=False)
-    both = replace(stock, seen=stock.held, held_seen=stock.held)
+    both = replace(stock, seen=stock.held, held_seen={"seen": stock.held, "plain": stock.windows})
     Run(tmp_path, replace(BUDGET, batch=2), "cpu", both, TINY).go(60)
     assert {f"held seen {name}" for name in ("loss", "points_mm", *WEIGHTS)} <= set(rows(tmp_path)[0])
     assert rows(tmp_path)[0]["held seen loss"] == rows(tmp_path)[0]["held loss"]
+    assert rows(tmp_path)[0]["held plain loss"] != rows(tmp_path)[0]["held loss"]
     alone = tmp_path / "alone"
     Run(alone, replace(BUDGET, batch=2), "cpu", stock, TINY).go(60)
     assert not torch.equal(checkpoint(alone)["net"]["head.bias"], checkpoint(tmp_path)["net"]["head.bias"])

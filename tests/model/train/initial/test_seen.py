@@ -49,11 +49,10 @@ def seen(clips: list[Detected], crowd: Crowd, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(data, "UNKNOWN_LENS", 0.0)
     for number, clip in enumerate(clips):
         clip.save(tmp_path / f"{number:06d}.npz")
-    (tmp_path / "000003.none").write_text("nobody")
     short = replace(clips[0], play=clips[0].play.cut(slice(0, 20)))
     cut = {f: getattr(short.landmarks, f)[:20] for f in vars(short.landmarks) if f != "size_px"}
     replace(short, landmarks=Landmarks(**cut, size_px=short.landmarks.size_px)).save(tmp_path / "000009.npz")
-    return SeenWindows(tmp_path, crowd)
+    return SeenWindows(sorted(tmp_path.glob("*.npz")), crowd)
 
 
 def test_clips_of_the_right_length_are_windows(seen: SeenWindows, clips: list[Detected]) -> None:
@@ -120,7 +119,6 @@ def test_what_is_made_of_clips_has_its_truth_too(
     assert not np.allclose(other.fps, plays.fps)
 
 
-def test_a_folder_without_clips_is_refused(tmp_path: Path, crowd: Crowd) -> None:
-    (tmp_path / "000000.none").write_text("nobody")
+def test_nothing_to_see_is_refused(crowd: Crowd) -> None:
     with pytest.raises(ValueError, match="no clips"):
-        SeenWindows(tmp_path, crowd)
+        SeenWindows([], crowd)
