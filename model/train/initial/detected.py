@@ -41,6 +41,7 @@ Array = NDArray[np.floating]
 FRAMES = 48
 FIRST = {
     "refinement": 500_000_500,
+    "refinement_plain": 600_500_000,
     "train": 500_002_000,
     "train_plain": 600_000_000,
     "validation": 1_500_000_000,

@@ -29,12 +29,17 @@ from model.video import VideoInfo
 from ..curves import in_lines, read_columns
 from .data import CHUNK, FRAMES, PEOPLE, pose_space
 from .detected import FRAMES as SEEN_FRAMES
-from .detected import Detected, folder_of
-from .run import BUDGETS, SEED
+from .detected import Detected, clips_of
+from .run import BUDGETS, HELD, SEED
 
 ROOT = Path(__file__).resolve().parents[3]
 Found = dict[str, tuple[float, float]]
 """By method: MPJPE and PA-MPJPE, mm."""
+TITLES = {
+    "validation": "Validation on {} clips seen by the real detector",
+    "validation_plain": "And on {} plain ones: people on their feet, whole, in good light",
+}
+"""By the part of the clips."""
 COLOURS = {"training, with noise": "#b0b0b0", "validation, with noise": "#2a6fbb", "validation, detected": "#c0392b"}
 
 
@@ -82,15 +87,14 @@ def plot(columns: dict[str, list[float]]) -> str:
 def card(
     about: dict[str, object],
     columns: dict[str, list[float]],
-    found: Found,
-    count: int,
+    found: dict[str, tuple[int, Found]],
     hardware: str,
     remarks: str,
 ) -> str:
-    """The model card; ``remarks`` are what is particular to the run."""
+    """The model card; ``found``: by part, how many clips, and what was found; ``remarks``: particulars of the run."""
     budget, at = BUDGETS["small"], columns["step"].index(float(str(about["step"])))
     last = {name: values[at] for name, values in columns.items()}
-    rows = "\n".join(f"| {name} | {mpjpe:.1f} | {pa:.1f} |" for name, (mpjpe, pa) in found.items())
+    tables = "\n".join(table(TITLES[part].format(count), values) for part, (count, values) in found.items())
     return f"""# Initial network
 
 From landmarks to a body in one pass: `model/networks/initial.py`, a transformer over time, in half precision.
@@ -122,7 +126,13 @@ From landmarks to a body in one pass: `model/networks/initial.py`, a transformer
 | vertical | {last["held up_deg"]:.1f} degrees |
 | standing height | {last["held stature_percent"]:.1f} % |
 
-## Validation on {count} clips seen by the real detector, camera and height unknown
+{tables}"""
+
+
+def table(title: str, found: Found) -> str:
+    """A section of the card."""
+    rows = "\n".join(f"| {name} | {mpjpe:.1f} | {pa:.1f} |" for name, (mpjpe, pa) in found.items())
+    return f"""## {title}, camera and height unknown
 
 | estimate | MPJPE, mm | PA-MPJPE, mm |
 |---|---|---|
@@ -134,19 +144,21 @@ def main() -> None:
     """Measure, write, copy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=ROOT / "build" / "initial")
-    parser.add_argument("--pool", type=Path, default=folder_of("validation", ROOT / "build"))
+    parser.add_argument("--pools", type=Path, default=ROOT / "build", help="where the detected clips' folders are")
     parser.add_argument("--hardware", default="two processor cores")
     parser.add_argument("--remarks", default="", help="what is particular to the run, for the card")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     trained = InitialEstimate.load(arguments.run / FILE, pose_space())
-    clips = [Detected.load(path) for path in sorted(arguments.pool.glob("[0-9]*.npz"))]
+    clips = {part: [Detected.load(path) for path in clips_of(part, arguments.pools)] for part in HELD.values()}
     chosen = plans(trained)
-    with tqdm(total=len(clips) * len(chosen), desc="validation", disable=None) as bar:
-        found = measure(clips, chosen, lambda: bar.update() and None)
+    with tqdm(total=len(chosen) * sum(map(len, clips.values())), desc="validation", disable=None) as bar:
+        found = {
+            part: (len(some), measure(some, chosen, lambda: bar.update() and None)) for part, some in clips.items()
+        }
     columns, (_, about) = read_columns(arguments.run / "curve.csv"), read_weights(arguments.run / FILE)
     shutil.copyfile(arguments.run / FILE, WEIGHTS / FILE)
-    text = card(about, columns, found, len(clips), arguments.hardware, in_lines(arguments.remarks))
+    text = card(about, columns, found, arguments.hardware, in_lines(arguments.remarks))
     (WEIGHTS / FILE).with_suffix(".md").write_text(text, encoding="utf-8")
     (ROOT / "docs" / "images" / "initial.svg").write_text(plot(columns), encoding="utf-8")
     print(text)

@@ -38,6 +38,7 @@ from ..initial.data import pose_space
 from . import alone as alone_run
 from .measure import Measured, measure
 from .run import BUDGETS, SEED, Networks
+from .stock import footage_of
 from .windows import Windows
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -159,7 +160,7 @@ def main() -> None:
     hrn, hrn_about = (None, {}) if alone else read_hrn(run_folder, body)
     torch.manual_seed(SEED)
     untrained = Networks(body)
-    windows = Windows(arguments.stock / "validation", space.body, body)
+    windows = Windows(footage_of("validation", arguments.stock), space.body, body)
     chosen, held = (list(range(first, len(windows), 2)) for first in (0, 1))
     with tqdm(total=len(chosen) + 2 * len(held), desc="validation", disable=None) as bar:
 
@@ -188,7 +189,7 @@ Errors are those of vertices about the hips. Curves: `docs/images/refinement.svg
 """
         text += "\n".join(table) + "\n\n"
     text += f"| the uncertainty | trained | untrained |\n|---|---|---|\n{told}\n"
-    count, last = len(list((arguments.stock / "refinement").glob("[0-9]*.npz"))), int(columns["step"][-1])
+    count, last = len(footage_of("refinement", arguments.stock)), int(columns["step"][-1])
     shared = (how(alone), last, count, arguments.hardware, in_lines(arguments.remarks))
     dan_about |= {"sigma_scale": calibration.scale, "sigma_power": calibration.power}
     shipped: list[tuple[str, str, DAN | HRN, dict[str, Any]]] = [

@@ -31,6 +31,7 @@ from ..curves import append_row
 from ..initial.data import pose_space
 from ..optimisers import muon_and_adamw
 from .losses import Judge, total
+from .stock import PARTS, footage_of
 from .windows import Truth, Windows, masks
 
 SEED = 2027
@@ -86,7 +87,7 @@ class Run:
     """One training run in a folder: checkpoint, curve, weights.
 
     Args:
-        folder: of the run. stock: folder with the parts ``train`` and ``validation``. budget: its cost.
+        folder: of the run. stock: folder with the parts. budget: its cost.
         device: where to compute.
     """
 
@@ -97,7 +98,7 @@ class Run:
         body = space.body
         torch.manual_seed(SEED)
         body_map = BodyMap(body, space.skeleton, Hierarchy.load(assets_folder()))
-        self._windows, self._held = (Windows(stock / part, body, body_map) for part in ("refinement", "validation"))
+        self._windows, self._held = (Windows(footage_of(use, stock), body, body_map) for use in PARTS)
         self._map = body_map.to(self._device)
         self._kinematics = body.kinematics.to(self._device)
         self._drawer = MeshDrawer(self._map).to(self._device)

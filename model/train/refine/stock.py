@@ -44,6 +44,8 @@ KNOWN_LENS = 0.3
 MASK_PX = 32
 FEATURE_STEP = 1 / 16
 _CANNOT = ".none"
+PARTS = {"refinement": ("refinement", "refinement_plain"), "validation": ("validation", "validation_plain")}
+"""What is learned from and what is held out, by the parts of the detected clips."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,11 @@ class Stock:
         )
 
 
+def footage_of(use: str, folder: Path) -> list[Path]:
+    """What there is of the parts of ``use`` in the stock's folder."""
+    return [path for part in PARTS[use] for path in sorted((folder / part).glob("[0-9]*.npz"))]
+
+
 def _info(clip: Detected, width: int, height: int) -> VideoInfo:
     frames = len(clip.landmarks.frames)
     return VideoInfo("drawn", width, height, float(clip.play.fps[0]), frames, 0, "", None)
@@ -173,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/refine"))
     parser.add_argument("--pools", type=Path, default=Path("build"), help="where the detected clips' folders are")
-    parser.add_argument("--part", choices=("refinement", "validation"), default="refinement")
+    parser.add_argument("--part", choices=sum(PARTS.values(), ()), default="refinement")
     parser.add_argument("--most", type=int, default=1_000_000, help="clips")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

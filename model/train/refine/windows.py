@@ -45,16 +45,16 @@ class Truth:
 
 
 class Windows:
-    """Windows of the clips of a folder.
+    """Windows of clips.
 
     Args:
-        folder: of ``stock``. body, body_map: of the networks.
+        paths: files of ``stock``. body, body_map: of the networks.
     """
 
-    def __init__(self, folder: Path, body: AnnyBody, body_map: BodyMap) -> None:
-        self._clips = [Footage.load(path) for path in sorted(folder.glob("[0-9]*.npz"))]
-        if not self._clips:
-            raise ValueError(f"no clips in {folder}: make them with python -m model.train.refine.stock")
+    def __init__(self, paths: list[Path], body: AnnyBody, body_map: BodyMap) -> None:
+        if not paths:
+            raise ValueError("no clips: make them with python -m model.train.refine.stock")
+        self._clips = [Footage.load(path) for path in paths]
         self._body, self.body_map = body, body_map
 
     def __len__(self) -> int:

@@ -57,7 +57,8 @@ def body(assets: Path) -> BodyMap:
 
 def measured(folder: Path, dan: DAN) -> Measured:
     body = pose_space().body
-    return measure(dan, None, body.kinematics, Windows(folder, body, dan.body), list(range(CLIPS)))
+    windows = Windows(sorted(folder.glob("*.npz")), body, dan.body)
+    return measure(dan, None, body.kinematics, windows, list(range(CLIPS)))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from model.train.refine import run as training
 from model.train.refine.alone import Alone
 from model.train.refine.losses import Judge
 from model.train.refine.run import Budget, Networks, Run
-from model.train.refine.stock import Footage
+from model.train.refine.stock import PARTS, Footage, footage_of
 from model.train.refine.windows import Windows, masks
 
 FRAMES = 10
@@ -69,7 +69,7 @@ def body_map(assets: Path, body: AnnyBody) -> BodyMap:
 @pytest.fixture(scope="module")
 def stock(body: AnnyBody, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stock")
-    for part in ("refinement", "validation"):
+    for part in sum(PARTS.values(), ()):
         (folder / part).mkdir()
         footage(body, 5).save(folder / part / "000000.npz")
     return folder
@@ -84,7 +84,7 @@ def test_what_is_kept_is_read_back(stock: Path, body: AnnyBody) -> None:
 def test_a_right_estimate_costs_nothing_and_a_wrong_one_what_it_is_off(
     stock: Path, body: AnnyBody, body_map: BodyMap
 ) -> None:
-    start, seen, truth = Windows(stock / "refinement", body, body_map).windows([0], [2], 4)
+    start, seen, truth = Windows(footage_of("refinement", stock), body, body_map).windows([0], [2], 4)
     judge = Judge(body_map, body.kinematics, start, seen, truth)
     true, where = judge.goal()
     assert (judge.refined(None) - true).norm(dim=-1).max() < 1e-5
@@ -155,6 +155,11 @@ def test_alone_dan_begins_with_what_is_usual_and_goes_on(body: AnnyBody, tmp_pat
         assert all(np.isfinite(float(value)) for value in line.split(","))
 
 
-def test_an_empty_stock_says_how_to_fill_it(tmp_path: Path, body: AnnyBody, body_map: BodyMap) -> None:
+def test_all_parts_are_learned_from(stock: Path) -> None:
+    found = [path.parent.name for path in footage_of("refinement", stock)]
+    assert found == ["refinement", "refinement_plain"]
+
+
+def test_an_empty_stock_says_how_to_fill_it(body: AnnyBody, body_map: BodyMap) -> None:
     with pytest.raises(ValueError, match=r"model\.train\.refine\.stock"):
-        Windows(tmp_path, body, body_map)
+        Windows([], body, body_map)
