@@ -28,6 +28,8 @@ BEGIN_S, END_S = 0.5, 0.4
 """Mean time until a contact begins and ends."""
 RARE = {"toe": 0.0, "heel": 0.0, "hand": 3.0, "knee": 2.5, "seat": 2.0}
 """How much less likely than not (log odds) a contact is before anything is seen."""
+LEARNED_SHARE, SURELY = 0.6, 1e-3
+"""Share of the initial network in a contact's log odds, and how improbable the surest are at most."""
 CROSSING_M = 0.3
 """Across the viewing ray; a foot is that long, and hides what is behind it."""
 _ENDS = (27, 28, 27, 28, 15, 16, 25, 26, 23, 24)
@@ -37,8 +39,9 @@ _SEAT_THIGH = 0.6  # sine: thighs steeper than this carry
 
 
 def contact_probability(
-    points_m: Tensor, still_m: Tensor, time_s: Tensor, present: Tensor, up: Tensor, height_m: float | None
-) -> tuple[Tensor, Tensor]:
+    points_m: Tensor, still_m: Tensor, time_s: Tensor, present: Tensor, up: Tensor, height_m: float | None,
+    learned: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(T, C) probabilities that each of ``CONTACT_NAMES`` rests on anything, and that it rests on the ground.
 
     Args:
@@ -46,6 +49,7 @@ def contact_probability(
         still_m: the same from a fit that no contact has held: heights and speeds are taken from it, or contacts would
             confirm themselves.
         time_s: (T,). present: (T,). up: (3,). height_m: of the ground; None takes each frame's lowest foot for it.
+        learned: (T, C) probabilities that the initial network gives.
     """
     points, free = points_m[:, CONTACT_POINTS], still_m[:, CONTACT_POINTS]
     speed = _speed(free, time_s)
@@ -65,7 +69,10 @@ def contact_probability(
     seats = [i for i, name in enumerate(CONTACT_NAMES) if name.startswith("seat")]
     sitting = _sitting(points_m, up, still[:, seats].clamp(-6, 3))
     score = torch.where(present[:, None], score, 0.0)
-    grounded = _bridged(_smooth(score, time_s), free, height, time_s)
+    grounded = _smooth(score, time_s)
+    if learned is not None:
+        grounded = torch.sigmoid((1 - LEARNED_SHARE) * _log_odds(grounded) + LEARNED_SHARE * _log_odds(learned))
+    grounded = _bridged(grounded, free, height, time_s)
     contacts = grounded.clone()
     contacts[:, seats] = torch.maximum(contacts[:, seats], _smooth(torch.where(present[:, None], sitting, 0.0), time_s))
     seen = present[:, None].to(points)
@@ -77,6 +84,10 @@ def flight_probability(points_m: Tensor, contacts: Tensor, up: Tensor, height_m:
     clear = points_m[:, CONTACT_POINTS] @ up - height_m
     lowest = clear.amin(1)
     return (1 - contacts).prod(1) * torch.sigmoid((lowest - 0.06) / 0.015)
+
+
+def _log_odds(probability: Tensor) -> Tensor:
+    return torch.logit(probability, SURELY)
 
 
 def _sitting(points_m: Tensor, up: Tensor, still: Tensor) -> Tensor:

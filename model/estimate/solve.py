@@ -77,7 +77,7 @@ def solve(
     with single_threaded():
         clip = _Clip(problem, evidence, report, learned)
         if learned is not None and not fit:
-            clip.believe(learned)
+            clip.believe(learned.pose)
         elif len(windows(len(evidence.time_s))) == 1:
             clip.fit_whole()
         else:
@@ -102,12 +102,12 @@ class _Clip:
         """Everything at once."""
         self._pose, self._footing = self._stretch(slice(0, len(self._evidence.time_s)))
 
-    def believe(self, learned: Learned) -> None:
+    def believe(self, pose: Pose) -> None:
         """The network's poses as they are, on the ground that they stand on."""
         self._fits = 0.0
-        self._pose = learned.pose
-        points = self._points(learned.pose)
-        self._footing = self._find_footing(points, points, self._evidence, learned.up)
+        self._pose = pose
+        points = self._points(pose)
+        self._footing = self._find_footing(points, points, slice(None))
 
     def fit_in_windows(self) -> None:
         """Shape and lens from where the person is seen best, the ground from the whole clip, poses by stretches."""
@@ -119,14 +119,14 @@ class _Clip:
 
         pose = solve_in_windows(self._evidence, free)
         still = self._points(pose)
-        footing = self._find_footing(still, still, self._evidence)
+        footing = self._find_footing(still, still, slice(None))
 
         def held(part: slice) -> Pose:
             return self._run(self._fit(part, footing.part(part)), pose.part(part), self._steps, free=False)
 
         self._pose = solve_in_windows(self._evidence, held)
         ground = Ground(footing.up, footing.height_m)
-        self._footing = self._rests(self._points(self._pose), still, self._evidence, ground)
+        self._footing = self._rests(self._points(self._pose), still, slice(None), ground)
 
     def solution(self) -> Solution:
         """What was found; nothing sinks, and long gaps are still."""
@@ -159,33 +159,42 @@ class _Clip:
 
     def _stretch(self, part: slice) -> tuple[Pose, Footing]:
         """Shape, lens and a stretch's poses: held by nothing, then alternately with what its contacts say."""
-        fit, evidence = self._fit(part), self._evidence.part(part)
+        fit = self._fit(part)
         pose = self._run(fit, fit.start(self._shared), self._steps)
         still = self._points(pose)
-        footing = self._find_footing(still, still, evidence)
+        footing = self._find_footing(still, still, part)
         for _ in range(ROUNDS):
             pose = self._round(self._fit(part, footing), pose)
-            footing = self._find_footing(self._points(pose), still, evidence, footing.up)
+            footing = self._find_footing(self._points(pose), still, part, footing.up)
         return pose, footing
 
-    def _find_footing(self, points: Tensor, still: Tensor, evidence: Evidence, up: Tensor | None = None) -> Footing:
-        """Ground and contacts from each other, beginning with ``up`` or, without it, with the body's own."""
-        start = body_up(points, evidence.present) if up is None else up
+    def _find_footing(self, points: Tensor, still: Tensor, part: slice, up: Tensor | None = None) -> Footing:
+        """Ground and contacts from each other, beginning with ``up`` or, without it, with the network's or the body's
+        own."""
+        present, learned = self._evidence.present[part], None if self._learned is None else self._learned.up
+        if up is None:
+            up = body_up(points, present) if learned is None else learned
         ground: Ground | None = None
         for _ in range(2):
-            up = ground.up if ground else start
-            height_m = ground.height_m if ground else None
-            _, grounded = contact_probability(points, still, evidence.time_s, evidence.present, up, height_m)
-            ground = find_ground(points, grounded, evidence.present, self._fps, up)
+            _, grounded = self._contacts(points, still, part, up, ground.height_m if ground else None)
+            ground = find_ground(points, grounded, present, self._fps, up, learned)
+            up = ground.up
         assert ground is not None
-        return self._rests(points, still, evidence, ground)
+        return self._rests(points, still, part, ground)
 
-    def _rests(self, points: Tensor, still: Tensor, evidence: Evidence, ground: Ground) -> Footing:
+    def _rests(self, points: Tensor, still: Tensor, part: slice, ground: Ground) -> Footing:
         """What rests on a known ground."""
         up, height_m = ground.up, ground.height_m
-        contacts, grounded = contact_probability(points, still, evidence.time_s, evidence.present, up, height_m)
-        flight = flight_probability(points, contacts, up, height_m) * evidence.present
+        contacts, grounded = self._contacts(points, still, part, up, height_m)
+        flight = flight_probability(points, contacts, up, height_m) * self._evidence.present[part]
         return Footing(contacts, grounded, flight, up, height_m)
+
+    def _contacts(
+        self, points: Tensor, still: Tensor, part: slice, up: Tensor, height_m: float | None
+    ) -> tuple[Tensor, Tensor]:
+        learned = None if self._learned is None else self._learned.contacts[part]
+        evidence = self._evidence.part(part)
+        return contact_probability(points, still, evidence.time_s, evidence.present, up, height_m, learned)
 
     def _points(self, pose: Pose) -> Tensor:
         attachment = self._problem.shapes.attachment(self._shared.shape)

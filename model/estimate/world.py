@@ -21,6 +21,8 @@ LEAN_REACH = 0.4
 """rad; who leans further from what is believed to be up does not stand."""
 UPRIGHT_CAMERA = 0.15
 """What the camera's own up counts, beside that of a body which is upright in it."""
+LEARNED_SIGMA = 0.08
+"""rad; how well the initial network tells the vertical."""
 GROUND_POINT_SIGMA_M = 0.05
 POINTS_PER_SECOND = 2.0
 """How many independent footholds a second of contact is worth."""
@@ -52,21 +54,26 @@ def body_up(points_m: Tensor, present: Tensor) -> Tensor:
     return up
 
 
-def find_ground(points_m: Tensor, grounded: Tensor, present: Tensor, fps: float, start: Tensor | None = None) -> Ground:
+def find_ground(
+    points_m: Tensor, grounded: Tensor, present: Tensor, fps: float, start: Tensor | None = None,
+    learned: Tensor | None = None,
+) -> Ground:  # fmt: skip
     """Up and ground from the fit's points and what rests on the ground.
 
-    Three things tell the vertical: cameras are held nearly level; who stands is balanced over what carries; and
-    footholds that lie apart lie on one plane.
+    Three things tell the vertical: the initial network or, without it, that cameras are held nearly level; who stands
+    is balanced over what carries; and footholds that lie apart lie on one plane.
 
     Args:
-        points_m: (T, L + C + B, 3). grounded: (T, C). present: (T,). start: (3,) up to begin with.
+        points_m: (T, L + C + B, 3). grounded: (T, C). present: (T,). start: (3,) up to begin with. learned: (3,) up as
+            the network has it.
     """
     resting, weight = points_m[:, CONTACT_POINTS], grounded * present[:, None]
     carried = weight.sum(1)
     support = (pressure_shares(weight)[..., None] * resting).sum(1)
     lean = torch.einsum("l,tld->td", MASS_SHARES, points_m) - support
     lean = lean / lean.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    up = body_up(points_m, present) if start is None else start
+    begin = learned if start is None else start
+    up = body_up(points_m, present) if begin is None else begin
     seconds = float(carried.clamp(max=1).sum()) / max(fps, 1.0)
     trust = min(1.0, 2 * seconds) * torch.tensor(BALANCE_SIGMA, dtype=points_m.dtype) ** -2
     share = (weight / GROUND_POINT_SIGMA_M**2 * POINTS_PER_SECOND / max(fps, 1.0)).flatten()
@@ -76,16 +83,15 @@ def find_ground(points_m: Tensor, grounded: Tensor, present: Tensor, fps: float,
         across = lean @ level.T
         votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / LEAN_REACH) ** 2) ** 2
         votes = votes / carried.clamp(max=1).sum().clamp(min=1e-6)  # who does not stand tells little
-        doubt = 1 + (float(up[0]) / (ROLL_REACH * ROLL_SIGMA)) ** 2
-        camera = torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=points_m.dtype)
+        precision, away = _known(up, learned)
         center = (share[:, None] * feet).sum(0) / share.sum().clamp(min=1e-9)
         spread = feet - center
         rows, height = spread @ level.T, spread @ up
         robust = share / (1 + (height / (2 * GROUND_POINT_SIGMA_M)) ** 2)
         matrix = (robust[:, None] * rows).T @ rows
         target = -(robust[:, None] * rows).T @ height
-        matrix = matrix + torch.diag(votes.sum() * trust) + (level * camera) @ level.T
-        target = target + trust * (votes[:, None] * across).sum(0) - level @ (camera * up)
+        matrix = matrix + torch.diag(votes.sum() * trust) + (level * precision) @ level.T
+        target = target + trust * (votes[:, None] * across).sum(0) - level @ (precision * away)
         step = torch.linalg.solve(matrix, target).clamp(-0.3, 0.3)
         up = up + step @ level
         up = up / up.norm()
@@ -93,6 +99,14 @@ def find_ground(points_m: Tensor, grounded: Tensor, present: Tensor, fps: float,
     if len(heights) == 0:  # never still: the lowest that the feet come
         heights = (resting[:, :FEET] @ up)[present].amin(1)
     return Ground(up, float(heights.median()))
+
+
+def _known(up: Tensor, learned: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(3,) precisions along the camera's axes, and (3,) how far ``up`` is from what is known before feet are seen."""
+    if learned is not None:
+        return torch.full_like(up, LEARNED_SIGMA**-2), up - learned
+    doubt = 1 + (float(up[0]) / (ROLL_REACH * ROLL_SIGMA)) ** 2
+    return torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=up.dtype), up
 
 
 def camera_to_world(ground: Ground, hips_cam_m: Tensor, forward_cam: Tensor) -> Tensor:

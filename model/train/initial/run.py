@@ -147,7 +147,7 @@ class Run:
         terms, _ = self._measure(window, self._stock.crowd)
         loss = total(terms)
         if self._stock.seen:
-            rows = torch.randint(len(self._stock.seen), (self._budget.seen,), generator=rng)
+            rows = self._stock.seen.rows(self._budget.seen, rng)
             loss = loss + SEEN * total(self._measure(self._stock.seen.varied(rows, rng), self._stock.crowd)[0])
         self._net.zero_grad()
         loss.backward()
@@ -249,5 +249,5 @@ def _within(name: str) -> bool:
 
 def _seen(parts: tuple[str, ...], pools: Path, crowd: Crowd) -> SeenWindows | None:
     """The clips of those parts, if there are any."""
-    paths = [path for part in parts for path in clips_of(part, pools)]
-    return SeenWindows(paths, crowd) if paths else None
+    paths = [clips_of(part, pools) for part in parts]
+    return SeenWindows(paths, crowd) if any(paths) else None

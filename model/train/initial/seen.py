@@ -30,12 +30,13 @@ class SeenWindows:
     """Batches of detected clips, all of ``FRAMES`` frames, sides repaired as the estimate does it.
 
     Args:
-        paths: of the clips. crowd: their people.
+        parts: of each, the clips' paths. crowd: their people.
     """
 
-    def __init__(self, paths: list[Path], crowd: Crowd) -> None:
+    def __init__(self, parts: list[list[Path]], crowd: Crowd) -> None:
         self._crowd = crowd
-        clips = [clip for clip in map(Detected.load, paths) if len(clip.landmarks.frames) == FRAMES]
+        by_part = [[c for c in map(Detected.load, paths) if len(c.landmarks.frames) == FRAMES] for paths in parts]
+        clips, self._counts = sum(by_part, []), torch.tensor([len(part) for part in by_part if part])
         if not clips:
             raise ValueError(f"no clips of {FRAMES} frames")
         repaired = [repair_sides(clip.landmarks).landmarks for clip in clips]
@@ -56,6 +57,12 @@ class SeenWindows:
 
     def __len__(self) -> int:
         return len(self._plays.person)
+
+    def rows(self, count: int, rng: torch.Generator) -> Tensor:
+        """(count,) clips by chance, of each part as many as of the next."""
+        part = torch.randint(len(self._counts), (count,), generator=rng)
+        within = (torch.rand(count, generator=rng, dtype=torch.float64) * self._counts[part]).long()
+        return (self._counts.cumsum(0) - self._counts)[part] + within
 
     def batch(self, rows: Tensor, rng: torch.Generator) -> Window:
         """The clips of ``rows``."""

@@ -67,6 +67,19 @@ def test_a_slip_of_the_detector_does_not_lift_a_foot():
     assert float(contacts[:, HEEL].min()) > 0.5
 
 
+def test_what_the_network_says_of_a_contact_counts_beside_what_is_seen():
+    points = _still()
+    seen, _ = _contacts(points)
+    for said in (0.001, 0.5, 0.999):
+        learned = torch.full((FRAMES, len(CONTACT_NAMES)), said, dtype=torch.float64)
+        _, told = contact_probability(points, points, TIME_S, PRESENT, UP, -1.0, learned)
+        assert (told[:, :4] < 1).all()
+        if said < 0.5:
+            assert (told[:, :4] < seen[:, :4] - 0.3).all()
+        if said > 0.5:
+            assert (told[:, 4:8] > seen[:, 4:8]).all()
+
+
 def test_flight_is_when_all_is_clear_of_the_ground():
     points = _still()
     up = torch.where((TIME_S > 0.8) & (TIME_S < 1.2), 0.3, 0.0)

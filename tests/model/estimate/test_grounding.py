@@ -6,7 +6,7 @@ import torch
 from model.estimate.grounding import TOLERANCE_M, lifted, lowest_m, raised, settled
 from model.estimate.pose_space import Pose
 from model.estimate.refined import Refined
-from model.estimate.support_terms import POINT_NAMES, Footing
+from model.estimate.support_terms import CONTACT_POINTS, POINT_NAMES, Footing
 from model.estimate.world import find_ground
 
 
@@ -56,6 +56,28 @@ def test_who_lies_does_not_turn_the_camera_over():
     resting[:, :2] = 0.3
     ground = find_ground(points, resting, torch.ones(30, dtype=torch.bool), 30.0)
     assert float(ground.up @ torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)) > 0.98
+
+
+def test_the_network_tells_the_vertical_where_nothing_else_does():
+    """Nobody rests, and the camera looks steeply down; over footholds that lie apart the plane says more."""
+    points = torch.zeros((30, len(POINT_NAMES), 3), dtype=torch.float64)
+    points[..., 2] = 4.0
+    learned = torch.tensor([0.0, -0.6, -0.8], dtype=torch.float64)
+    present, still = torch.ones(30, dtype=torch.bool), torch.zeros((30, 10), dtype=torch.float64)
+    assert float(find_ground(points, still, present, 30.0, learned=learned).up @ learned) > 0.999
+    assert float(find_ground(points, still, present, 30.0).up @ learned) < 0.9
+    up = torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)
+    points = torch.zeros((900, len(POINT_NAMES), 3), dtype=torch.float64)
+    points[:, CONTACT_POINTS, 0] = torch.linspace(-3, 3, 900, dtype=torch.float64)[:, None]
+    points[:, CONTACT_POINTS, 2] = 5.0 + 3.0 * torch.sin(0.1 * torch.arange(900, dtype=torch.float64))[:, None]
+    points[..., 1] = 1.0
+    points[:, : CONTACT_POINTS.start, 1] = points[:, CONTACT_POINTS.stop :, 1] = 0.0
+    points[..., [0, 2]] = points[:, CONTACT_POINTS.start, None][..., [0, 2]]
+    off = torch.tensor([0.1, -0.995, 0.0], dtype=torch.float64)
+    rests = torch.zeros((900, 10), dtype=torch.float64)
+    rests[:, :4] = 1.0
+    found = find_ground(points, rests, torch.ones(900, dtype=torch.bool), 30.0, learned=off).up
+    assert float(found @ up) > float(off @ up) + 0.002
 
 
 def test_a_refinement_that_goes_under_the_ground_is_raised(body, space):

@@ -52,7 +52,7 @@ def seen(clips: list[Detected], crowd: Crowd, tmp_path: Path, monkeypatch: pytes
     short = replace(clips[0], play=clips[0].play.cut(slice(0, 20)))
     cut = {f: getattr(short.landmarks, f)[:20] for f in vars(short.landmarks) if f != "size_px"}
     replace(short, landmarks=Landmarks(**cut, size_px=short.landmarks.size_px)).save(tmp_path / "000009.npz")
-    return SeenWindows(sorted(tmp_path.glob("*.npz")), crowd)
+    return SeenWindows([sorted(tmp_path.glob("*.npz"))], crowd)
 
 
 def test_clips_of_the_right_length_are_windows(seen: SeenWindows, clips: list[Detected]) -> None:
@@ -121,4 +121,13 @@ def test_what_is_made_of_clips_has_its_truth_too(
 
 def test_nothing_to_see_is_refused(crowd: Crowd) -> None:
     with pytest.raises(ValueError, match="no clips"):
-        SeenWindows([], crowd)
+        SeenWindows([[], []], crowd)
+
+
+def test_parts_are_drawn_alike_often(clips: list[Detected], crowd: Crowd, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.npz" for number in range(3)]
+    for path, clip in zip(paths, clips, strict=True):
+        clip.save(path)
+    seen = SeenWindows([paths[:1], [], paths[1:]], crowd)
+    counts = torch.bincount(seen.rows(4000, torch.Generator().manual_seed(0)), minlength=3) / 4000
+    assert torch.allclose(counts, torch.tensor([0.5, 0.25, 0.25]), atol=0.04)
