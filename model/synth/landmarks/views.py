@@ -1,7 +1,7 @@
 """Cameras that stand before moving people: all sides, heights, tilts and lenses, near, far and cut off.
 
-Or plain ones, as who films somebody on purpose sets them up: at the height of a person, all of him in the picture,
-mostly from in front.
+Or plain ones, as who films somebody on purpose sets them up: at the height of a person or above, all of him in the
+picture, mostly from in front.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def draw_view(rng: Generator, points_m: Array, ahead: Array, plain: bool = False
         height = float(
             rng.choice(
                 [rng.uniform(0.1, 0.8), rng.uniform(0.8, 1.9), rng.uniform(1.9, 4.0)],
-                p=[0.0, 1.0, 0.0] if plain else [0.2, 0.6, 0.2],
+                p=[0.0, 0.65, 0.35] if plain else [0.2, 0.6, 0.2],
             )
         )
         focal = float(np.exp(rng.uniform(*np.log(FOCAL))))

@@ -97,11 +97,11 @@ def test_who_stands_on_a_box_stands_as_on_the_ground(house: House, monkeypatch: 
 
 
 def test_plain_plays_are_on_the_ground(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The camera is at the height of a person above what is lowest."""
+    """The camera is at the height of a person, or above, over what is lowest."""
     monkeypatch.setattr(plays_module, "IN_THE_AIR", 1.0)
     monkeypatch.setattr(house[0], "_plain", True)
     low = [float(heights_m(house[0].play(number, 10), 0).min()) for number in range(8)]
-    assert min(low) > -2.0 and max(low) < -0.7
+    assert min(low) > -4.1 and max(low) < -0.7
 
 
 def test_a_play_is_a_function_of_its_number(house: House, plays: Plays) -> None:

@@ -98,7 +98,7 @@ def test_more_look_at_backs_than_chance_has_it(monkeypatch: pytest.MonkeyPatch) 
 def test_plain_views_show_the_whole_person_mostly_from_in_front() -> None:
     plain = drawn(standing(), 120, plain=True)
     eyes = np.array([invert_rigid(view.world_to_camera)[:3, 3] for view in plain])
-    assert ((eyes[:, 2] > 0.8) & (eyes[:, 2] < 1.9)).all()
+    assert eyes[:, 2].min() > 0.8 and 0.5 < (eyes[:, 2] < 1.9).mean() < 0.8
     assert 0.5 < (-eyes[:, 1] > np.abs(eyes[:, 0])).mean() < 0.9  # the person faces -Y
     assert (eyes[:, 1] > np.abs(eyes[:, 0])).any()
     assert max(np.ptp(seen(view, standing()), axis=0).max() for view in plain) < 1.0
