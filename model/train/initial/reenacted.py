@@ -4,6 +4,9 @@ A few hundred clips are soon known by heart: who it is, and what he does.  What 
 detector errs, and that hardly changes when the person, the heading and the pose change a little: the landmarks go where
 the body goes, and keep their distance from it.  A hidden landmark is the detector's guess from what it sees: it goes
 with person and heading, not with what the hidden limb does.
+
+And they are seen better: what the detector sees of a drawn person is off by half as much again as what it sees of a
+real one, though its 3D errs alike (median of good footage 19 mm for 12, mean of the 3D 109 mm for 109).
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ HEADING_RAD, LEAN_RAD = 0.3, 0.08
 """Standard deviations of what the whole body turns about the vertical, and of what it leans."""
 LASTING_RAD, SLOW_RAD, KNOT_FRAMES = 0.12, 0.06, 12
 """Of each angle's change over the clip, and of what comes and goes over so many frames."""
+CLOSER = (0.4, 1.0)
+"""What remains, at least and at most, of a clip's errors in the picture."""
 _NEAREST_M = 0.2
 _SIDE = torch.from_numpy(OTHER_SIDE)
 
@@ -66,6 +71,8 @@ def reenacted(
         a + _exchanged(middle - first + visible[..., None] * (last - middle), seen.exchanged)
         for a, first, middle, last in zip((seen.rays, seen.world_m), before, between, after, strict=True)
     )
+    remains = CLOSER[0] + (CLOSER[1] - CLOSER[0]) * torch.rand(count, 1, 1, 1, generator=rng)
+    rays = closer(rays, after[0], visible, seen.exchanged, remains)
     mask = seen.present[..., None, None]
     return replace(
         plays,
@@ -75,6 +82,13 @@ def reenacted(
         root_cam_m=away.numpy(),
         points_cam_m=final.numpy(),
     ), replace(seen, rays=rays * mask, world_m=world * mask)
+
+
+def closer(rays: Tensor, true: Tensor, visible: Tensor, exchanged: Tensor, remains: Tensor | float) -> Tensor:
+    """(B, T, 33, 2) rays of which so much of the error ``remains`` where the landmark can be seen and nothing is
+    exchanged."""
+    near = visible & ~exchanged.any(-1, keepdim=True)
+    return torch.where(near[..., None], true + remains * (rays - true), rays)
 
 
 def _turn(up: Tensor, rng: torch.Generator) -> Tensor:

@@ -19,7 +19,7 @@ from model.synth.picture_clips import frame_K
 
 from .data import Window, layout, pose_space, window_of
 from .detected import FRAMES, Detected, true_px
-from .reenacted import reenacted
+from .reenacted import closer, reenacted
 from .varied import varied
 
 EXCHANGED = 1.5
@@ -30,10 +30,11 @@ class SeenWindows:
     """Batches of detected clips, all of ``FRAMES`` frames, sides repaired as the estimate does it.
 
     Args:
-        parts: of each, the clips' paths. crowd: their people.
+        parts: of each, the clips' paths. crowd: their people. remains: share of their errors in the picture (see
+            ``reenacted``).
     """
 
-    def __init__(self, parts: list[list[Path]], crowd: Crowd) -> None:
+    def __init__(self, parts: list[list[Path]], crowd: Crowd, remains: float = 1.0) -> None:
         self._crowd = crowd
         by_part = [[c for c in map(Detected.load, paths) if len(c.landmarks.frames) == FRAMES] for paths in parts]
         clips, self._counts = sum(by_part, []), torch.tensor([len(part) for part in by_part if part])
@@ -53,6 +54,10 @@ class SeenWindows:
         arrays = (rays * mask, visibility * mask[..., 0], world * mask, present, flags)
         self._seen = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
         self._visible = torch.from_numpy(np.stack([clip.visible for clip in clips]))
+        points = torch.from_numpy(self._plays.points_cam_m[:, :, : rays.shape[2]])
+        true = points[..., :2] / points[..., 2:].clamp(min=0.2)
+        near = self._visible & self._seen[3][..., None]
+        self._seen[0] = closer(self._seen[0], true, near, self._seen[4], remains)
         self._layout = layout()
 
     def __len__(self) -> int:

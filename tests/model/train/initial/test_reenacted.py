@@ -71,6 +71,7 @@ def test_errors_stay_and_what_is_hidden_does_not_follow_the_limb(
 ) -> None:
     for name in ("SOMEBODY_ELSE", "HEADING_RAD", "LEAN_RAD"):
         monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.setattr(module, "CLOSER", (1.0, 1.0))
     seen = sighting(plays, crowd)
     off = 0.01 * torch.randn(seen.rays.shape, generator=rng(1)) * seen.present[..., None, None]
     wrong = Sighting(seen.rays + off, seen.visibility, seen.world_m, seen.present, seen.exchanged)
@@ -82,6 +83,27 @@ def test_errors_stay_and_what_is_hidden_does_not_follow_the_limb(
     assert torch.allclose(left[:, :, others], off[:, :, others], atol=1e-3)
     assert torch.allclose(shown.rays[:, :, 15], wrong.rays[:, :, 15], atol=1e-5)
     assert (shown.rays[:, 20:, 13] - wrong.rays[:, 20:, 13]).norm(dim=-1).mean() > 0.003
+
+
+@pytest.mark.usefixtures("still")
+def test_what_can_be_seen_is_seen_better_by_some_and_at_most_by_so_much(
+    plays: Plays, crowd: Crowd, pose_layout: PoseLayout
+) -> None:
+    """Not what is hidden, nor where sides are exchanged: that stays the detector's guess."""
+    seen = sighting(plays, crowd)
+    off = 0.01 * torch.ones_like(seen.rays) * seen.present[..., None, None]
+    exchanged = seen.exchanged.clone()
+    exchanged[:, 9] = True
+    wrong = Sighting(seen.rays + off, seen.visibility, seen.world_m, seen.present, exchanged)
+    visible = ALL.clone()
+    visible[:, :, 15] = False
+    _, shown = reenacted(plays, wrong, visible, crowd, pose_layout, rng())
+    left = (shown.rays - seen.rays) / 0.01
+    there = seen.present & (torch.arange(left.shape[1]) != 9)
+    own = [float(left[k, there[k], :15].mean()) for k in range(len(left))]
+    assert min(own) > module.CLOSER[0] - 0.01 and max(own) < module.CLOSER[1] + 0.01 and np.std(own) > 0.05
+    assert torch.allclose(left[:, 9], torch.tensor(1.0), atol=1e-2)
+    assert torch.allclose(left[:, :, 15][seen.present], torch.tensor(1.0), atol=1e-2)
 
 
 def test_exchanged_landmarks_go_with_the_other_side(plays: Plays, crowd: Crowd, pose_layout: PoseLayout) -> None:
