@@ -28,7 +28,7 @@ BEGIN_S, END_S = 0.5, 0.4
 """Mean time until a contact begins and ends."""
 RARE = {"toe": 0.0, "heel": 0.0, "hand": 3.0, "knee": 2.5, "seat": 2.0}
 """How much less likely than not (log odds) a contact is before anything is seen."""
-LEARNED_SHARE, SURELY = 0.6, 1e-3
+LEARNED_SHARE, SURELY = 0.4, 1e-3
 """Share of the initial network in a contact's log odds, and how improbable the surest are at most."""
 CROSSING_M = 0.3
 """Across the viewing ray; a foot is that long, and hides what is behind it."""

@@ -32,7 +32,7 @@ SEEN_PER_SIGMA = 0.7
 GOOD_TRUST, NEED, NEED_MOST = 0.5, 6.0, 2.0
 """Mean trust in the landmarks of good footage; the power of the lack of it by which the network counts more, and the
 lack that counts most."""
-SURE_RAD, SURENESS, SUREST = 0.15, 6.0, 3.0
+SURE_RAD, SURENESS, SUREST = 0.15, 9.0, 3.0
 """Mean doubt of the angles of people like those that the network was trained on; the power of it, and the most, by
 which it counts more where it is surer.  What it has seen nothing like it is less sure of."""
 
