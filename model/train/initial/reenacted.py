@@ -107,7 +107,12 @@ def _change(count: int, frames: int, angles: int, rng: torch.Generator) -> Tenso
 
 def _shown(points_m: Tensor, stature_m: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T, 33, 3) to rays, and to BlazePose's 3D, as a detector without errors has them."""
-    return points_m[..., :2] / points_m[..., 2:].clamp(min=_NEAREST_M), lifted_m(points_m, stature_m)
+    return true_rays(points_m), lifted_m(points_m, stature_m)
+
+
+def true_rays(points_m: Tensor) -> Tensor:
+    """(..., 3) in camera space to (..., 2)."""
+    return points_m[..., :2] / points_m[..., 2:].clamp(min=_NEAREST_M)
 
 
 def _exchanged(change: Tensor, exchanged: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from model.synth.picture_clips import frame_K
 
 from .data import Window, layout, pose_space, window_of
 from .detected import FRAMES, Detected, true_px
-from .reenacted import closer, reenacted
+from .reenacted import closer, reenacted, true_rays
 from .varied import varied
 
 EXCHANGED = 1.5
@@ -54,8 +54,7 @@ class SeenWindows:
         arrays = (rays * mask, visibility * mask[..., 0], world * mask, present, flags)
         self._seen = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
         self._visible = torch.from_numpy(np.stack([clip.visible for clip in clips]))
-        points = torch.from_numpy(self._plays.points_cam_m[:, :, : rays.shape[2]])
-        true = points[..., :2] / points[..., 2:].clamp(min=0.2)
+        true = true_rays(torch.from_numpy(self._plays.points_cam_m[:, :, : rays.shape[2]]))
         near = self._visible & self._seen[3][..., None]
         self._seen[0] = closer(self._seen[0], true, near, self._seen[4], remains)
         self._layout = layout()
