@@ -73,8 +73,7 @@ def find_ground(
     support = (pressure_shares(weight)[..., None] * resting).sum(1)
     lean = torch.einsum("l,tld->td", MASS_SHARES, points_m) - support
     lean = lean / lean.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    begin = learned if start is None else start
-    up = body_up(points_m, present) if begin is None else begin
+    up = body_up(points_m, present) if start is None else start
     seconds = float(carried.clamp(max=1).sum()) / max(fps, 1.0)
     trust = min(1.0, 2 * seconds) * torch.tensor(BALANCE_SIGMA, dtype=points_m.dtype) ** -2
     share = (weight / GROUND_POINT_SIGMA_M**2 * POINTS_PER_SECOND / max(fps, 1.0)).flatten()
