@@ -111,21 +111,24 @@ class InitialEstimate:
         try:
             if about["angles"] != space.names or about["shape_names"] != space.body.shape_names:
                 raise ValueError("it is about another body")
-            net = InitialNet(InitialSettings(**about["settings"]))
-            net.load_state_dict(state)
+            settings, layout = InitialSettings(**about["settings"]), PoseLayout(space)
             mean, sigma = (torch.tensor(about[name], dtype=torch.float64) for name in ("shape_mean", "shape_sigma"))
-            if mean.shape != (net.settings.shape,) or sigma.shape != mean.shape:
+            if mean.shape != (settings.shape,) or sigma.shape != mean.shape:
                 raise ValueError("it is about another body")
+            net = InitialNet(settings, layout.puppet(mean, sigma))
+            net.load_state_dict(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RuntimeSetupError(
                 "weights-mismatched", f"{path.name} can't be used ({error}).", "Install the add-on again."
             ) from error
-        return cls(net, PoseLayout(space), mean, sigma)
+        return cls(net, layout, mean, sigma)
 
     def untrained(self, seed: int) -> InitialEstimate:
         """The same with weights as they are before training, as a control."""
         torch.manual_seed(seed)
-        return InitialEstimate(InitialNet(self.settings), self.layout, self.shape_mean, self.shape_sigma)
+        return InitialEstimate(
+            InitialNet(self.settings, self._net.puppet), self.layout, self.shape_mean, self.shape_sigma
+        )
 
     @torch.no_grad()
     def __call__(self, evidence: Evidence, height_m: float | None = None, twice: bool = False) -> Learned:

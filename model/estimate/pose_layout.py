@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from model.networks.initial import InitialOutput
+from model.networks.puppet import Puppet
+from model.networks.straight_view import LANDMARKS
 
+from .evidence import STATURE_M
 from .pose_space import PoseSpace
 from .rotation import cross_matrix, matrix_from_rotvec, rotvec_from_matrix
 
@@ -35,7 +38,19 @@ class PoseLayout:
         self._hinge_slots = torch.tensor([slots[c][0] for c in self._hinge_columns.tolist()])
         self.hinge_axes = unit[self._hinge_columns].sum(1)
         self._cross = cross_matrix(self.hinge_axes)
-        self._size = len(space.skeleton.names)
+        self._space = space
+
+    def puppet(self, shape_mean: Tensor, shape_sigma: Tensor) -> Puppet:
+        """People for the network to try its poses on; (P,) what its shape is standardised by."""
+        person = self._space.people()
+
+        def levers(shape: Tensor) -> Tensor:
+            attachment, stature_m = person(shape)
+            return self._space.levers(attachment)[:LANDMARKS] * (STATURE_M / stature_m)
+
+        shape_mean, steps = shape_mean.double(), torch.diag(shape_sigma.double())
+        differences = [(levers(shape_mean + step) - levers(shape_mean - step)) / 2 for step in steps]
+        return Puppet(self, torch.stack([levers(shape_mean), *differences]))
 
     def targets(self, angles: Tensor) -> tuple[Tensor, Tensor]:
         """(..., Q) angles to (..., J, 3, 3) rotations of each bone of each ball, and (..., H, 2) cosine and sine."""

@@ -18,10 +18,11 @@ SMOOTH_S, BRIDGE_S = 0.25, 3.0
 REACH = 4.0
 """In metres; a landmark farther away than this is an error and is moved there."""
 LANDMARKS = 33
-FEATURES = 33 * (2 + 1 + 3) + 2 + 2 + 1 + 1 + 1 + 2
+FEATURES = 33 * (2 + 1 + 3) + 2 + 2 + 1 + 1 + 1 + 2 + 1
 """Numbers per frame; see :func:`straight_view`."""
-FLAT, WORLD = slice(0, 66), slice(99, 198)
-"""Of them: the landmarks in the picture, and BlazePose's 3D."""
+FLAT, WORLD, PRESENT, LOG_PER_METRE = slice(0, 66), slice(99, 198), 203, FEATURES - 1
+"""Of them: the landmarks in the picture, BlazePose's 3D, whether anybody is seen, and how large a metre is: how strong
+the perspective."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def straight_view(
             mask,
             step[..., None] * 20.0,
             torch.stack([known, height * known], -1)[:, None].expand(-1, frames, -1),
+            path[..., 2:],
         ],
         -1,
     )

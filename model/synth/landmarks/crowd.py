@@ -14,8 +14,6 @@ from model.estimate.pose_space import PoseSpace
 
 from ..scene.scenes import random_person
 
-_ENDS_M = 0.03
-
 
 @dataclass(frozen=True)
 class Crowd:
@@ -37,24 +35,17 @@ class Crowd:
     @classmethod
     def draw(cls, space: PoseSpace, bodies: tuple[int, int], count: int) -> Crowd:
         """``count`` people of the ``bodies`` (first, end) that a split may use."""
-        body, regressor = space.body, space.skeleton.regressor
-        z = body.rest(body.default_shape()).vertices_m[:, 2]
-        ends = torch.nonzero((z > z.max() - _ENDS_M) | (z < z.min() + _ENDS_M))[:, 0]
-        watch = body.watch(torch.cat([regressor.vertex_index.flatten(), ends]))
-        first, end = bodies
+        body, person = space.body, space.people()
         heads, arms, shapes, statures = [], [], [], []
+        first, end = bodies
         for number in range(count):
             rng = np.random.default_rng([first + number % (end - first), 14])
             shape = random_person(body, rng)
-            rest = watch(shape)
-            vertices = rest.vertices_m[: regressor.vertex_index.numel()].double()
-            attachment = space.skeleton.attach(
-                rest.heads_m.double(), vertices.reshape(*regressor.vertex_index.shape, 3)
-            )
+            attachment, stature_m = person(shape)
             heads.append(attachment.heads_m.float())
             arms.append(attachment.arms_m.float())
             shapes.append(shape.float())
-            statures.append(float(rest.vertices_m[:, 2].max() - rest.vertices_m[:, 2].min()))
+            statures.append(stature_m)
         average = space.attach(body.rest(body.default_shape()))
         hip, foot = (space.skeleton.names.index(n) for n in ("upperleg01.L", "foot.L"))
         whole = torch.stack(heads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from model.estimate.pose_space import PoseSpace
 from model.networks.straight_view import straight_view, towards
 from model.paths import WEIGHTS, assets_folder
 from model.synth.landmarks.crowd import Crowd
-from model.synth.landmarks.noise import Detector, NoiseSettings, Sighting
+from model.synth.landmarks.noise import Detector, NoiseSettings, Sighting, lifted_m
 from model.synth.landmarks.plays import Plays, Theatre
 from model.synth.motion.enrich import Poses, taken
 from model.synth.motion.mocap import Sequence, read_sequences
@@ -29,12 +29,16 @@ from model.synth.motion.motions import MotionBank
 from model.synth.motion.pose_bank import PoseBank, captured_poses
 from model.synth.splits import seeds
 
+from .reenacted import closer, true_rays
+
 FRAMES, CHUNK, PEOPLE, POSES = 96, 500, 600, 10_000
 VALIDATION = 10
 """Every tenth captured motion, drawn pose and person is for validation alone."""
 UNKNOWN_LENS, LENS_SIGMA = 0.6, 0.22
 """Share of the windows whose focal length is guessed, and the spread (log) of the guess."""
 KNOWN_HEIGHT = 0.35
+BEST = (0.3, 0.6)
+"""What remains of the noise in the picture and in 3D in the best clips; most footage is better than what is drawn."""
 ON_THEIR_FEET = ("hands at the body", "on one leg")
 """Categories of the drawn poses."""
 LANDMARKS = slice(0, len(LANDMARK_NAMES))
@@ -163,7 +167,22 @@ class Windows:
         points = torch.from_numpy(plays.points_cam_m[:, :, LANDMARKS])
         stature = self._crowd.stature_m[torch.from_numpy(plays.person).long()]
         fps, focal, size = (torch.from_numpy(a) for a in (plays.fps, plays.focal, plays.size))
-        return window_of(plays, self._detector.look(points, stature, fps, focal, size, rng), stature, rng)
+        seen = self._detector.look(points, stature, fps, focal, size, rng)
+        return window_of(plays, _better(seen, points, stature, rng), stature, rng)
+
+
+def _better(seen: Sighting, points_m: Tensor, stature_m: Tensor, rng: torch.Generator) -> Sighting:
+    """B clips, some of them seen as well as in good footage."""
+    count = len(points_m)
+    good = torch.rand(count, 1, 1, 1, generator=rng)
+    everything = torch.ones_like(seen.visibility, dtype=torch.bool)
+
+    def nearer(values: Tensor, true: Tensor, least: float) -> Tensor:
+        near = closer(values, true, everything, seen.exchanged, 1 - (1 - least) * good)
+        return near * seen.present[..., None, None]
+
+    rays = nearer(seen.rays, true_rays(points_m), BEST[0])
+    return replace(seen, rays=rays, world_m=nearer(seen.world_m, lifted_m(points_m, stature_m), BEST[1]))
 
 
 def window_of(plays: Plays, seen: Sighting, stature_m: Tensor, rng: torch.Generator) -> Window:

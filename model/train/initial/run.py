@@ -54,7 +54,7 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(7_200, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(5_500, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 HELD = {"seen": "validation", "plain": "validation_plain"}
@@ -115,7 +115,8 @@ class Run:
         self._folder, self._budget, self._device, self._stock = folder, budget, torch.device(device), stock
         self._layout = layout()
         torch.manual_seed(SEED)
-        self._net = InitialNet(settings).to(self._device)
+        puppet = self._layout.puppet(shape_mean(stock.crowd), shape_sigma(stock.crowd))
+        self._net = InitialNet(settings, puppet).to(self._device)
         if start is not None:
             self._net.load_state_dict(read_weights(start)[0])
         self._optimisers = muon_and_adamw(self._net, budget.rate, _within, 0.05)
@@ -246,7 +247,7 @@ class Run:
 
 
 def _within(name: str) -> bool:
-    return name.startswith(("embed", "blocks", "solve"))
+    return name.startswith(("embed", "blocks", "solve", "again"))
 
 
 def _seen(parts: tuple[str, ...], pools: Path, crowd: Crowd, remains: float = 1.0) -> SeenWindows | None:

@@ -16,6 +16,7 @@ from model.estimate.learned import OVERLAP, SEEN_PER_SIGMA, WINDOW, InitialEstim
 from model.estimate.pose_layout import PoseLayout
 from model.networks.initial import InitialNet, InitialSettings
 from model.networks.weights import save_weights
+from tests.model.puppets import initial_net
 
 from .conftest import FOCAL_PX, SIZE_PX, make_scene
 
@@ -25,8 +26,7 @@ LENGTHS = (1, 5, 96, 97, 200)
 
 def network() -> InitialNet:
     """Untrained, but with opinions."""
-    torch.manual_seed(2)
-    net = InitialNet(TINY)
+    net = initial_net(TINY, seed=2)
     with torch.no_grad():
         net.head.weight.mul_(2.0)
     return net
@@ -177,6 +177,7 @@ def test_frames_that_two_windows_see_do_not_count_twice(layout, evidence) -> Non
     say = int(before.say)
     with torch.no_grad():
         net.head.weight[say] = 0.0
+        net.again.last.weight[say] = 0.0
     ones = torch.ones(TINY.shape, dtype=torch.float64)
     estimate = InitialEstimate(net, layout, 0 * ones, ones)
     faded = torch.zeros(200, TINY.shape)
@@ -232,7 +233,9 @@ def about(space: Any, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_saved_network_says_what_it_said(space, layout, evidence, tmp_path: Path) -> None:
-    path, net = tmp_path / "initial.safetensors", network().half().float()  # as it will be on disk
+    path = tmp_path / "initial.safetensors"
+    net = initial_net(TINY).half().float()  # as it will be on disk
+    net.puppet = layout.puppet(torch.full((TINY.shape,), 0.25), torch.full((TINY.shape,), 0.5))
     save_weights(path, net, about(space, shape_mean=[0.25] * TINY.shape, shape_sigma=[0.5] * TINY.shape))
     clip = evidence.part(slice(20))
     again = InitialEstimate.load(path, space)

@@ -18,9 +18,10 @@ from model.estimate.pose_angles import mirrored
 from model.estimate.pose_layout import PoseLayout
 from model.estimate.pose_space import PoseSpace
 from model.estimate.rotation import matrix_from_rotvec
-from model.networks.initial import InitialNet, InitialOutput, InitialSettings
+from model.networks.initial import InitialOutput, InitialSettings
 from model.networks.straight_view import FEATURES, straight_view
 from model.video import VideoInfo
+from tests.model.puppets import initial_net
 
 from .conftest import FOCAL_PX, SIZE_PX, make_scene
 
@@ -40,8 +41,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 def said(seed: int) -> InitialOutput:
     """What an untrained network says of noise."""
-    torch.manual_seed(5)
-    net = InitialNet(InitialSettings(width=16, depth=1))
+    net = initial_net(InitialSettings(width=16, depth=1), seed=5)
     with torch.no_grad():
         return net.read(net(random(1, FRAMES, FEATURES, seed=seed), torch.arange(FRAMES)[None] / 30))
 
@@ -93,9 +93,8 @@ def test_the_mean_of_equals_is_the_same_and_of_others_between() -> None:
 
 
 def test_with_a_mirror_left_and_right_are_treated_alike(body, space: PoseSpace, pose_layout: PoseLayout) -> None:
-    torch.manual_seed(5)
     zeros = torch.zeros(13, dtype=torch.float64)
-    estimate = InitialEstimate(InitialNet(InitialSettings(width=16, depth=1)), pose_layout, zeros, zeros + 1)
+    estimate = InitialEstimate(initial_net(InitialSettings(width=16, depth=1), seed=5), pose_layout, zeros, zeros + 1)
     own = gather(make_scene(body, space, frames=FRAMES).landmarks, FOCAL_PX, (SIZE_PX[0] / 2, SIZE_PX[1] / 2))
     other = replace(
         own,

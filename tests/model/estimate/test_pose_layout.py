@@ -33,7 +33,7 @@ def orientation() -> Tensor:
 
 def output_of(layout: PoseLayout, angles: Tensor) -> InitialOutput:
     """What a network would say that knows the angles (B, T, Q)."""
-    net = InitialNet(InitialSettings(width=16, depth=1))
+    net = InitialNet(InitialSettings(width=16, depth=1, passes=0))
     said = net.read(torch.zeros(*angles.shape[:2], net.outputs))
     balls, hinges = layout.targets(angles)
     return replace(said, balls=balls, hinges=hinges)

@@ -14,12 +14,12 @@ from torch import Tensor
 from model.networks.export import OUTPUTS, export_onnx
 from model.networks.initial import InitialNet, InitialOutput, InitialSettings
 from model.networks.straight_view import FEATURES
+from tests.model.puppets import initial_net
 
 
 @pytest.fixture(scope="module")
 def net() -> InitialNet:
-    torch.manual_seed(3)
-    return InitialNet(InitialSettings(width=32, depth=2))
+    return initial_net(InitialSettings(width=32, depth=2))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from model.estimate.evidence import ray_rotation
-from model.networks.straight_view import FEATURES, FLAT, REACH, WORLD, StraightView, straight_view, towards
+from model.networks.straight_view import (
+    FEATURES,
+    FLAT,
+    LOG_PER_METRE,
+    REACH,
+    WORLD,
+    StraightView,
+    straight_view,
+    towards,
+)
 
 CONFIDENCE, CENTRE, HERE, STEP, HEIGHT = slice(66, 99), slice(198, 200), 203, 204, slice(205, 207)
 FPS, DISTANCE_M = 30.0, 4.0
@@ -52,7 +61,8 @@ def test_the_features_are_as_many_as_the_network_reads() -> None:
 def test_the_focal_length_is_no_matter(focal: float) -> None:
     """Somebody in the middle of the picture, through a lens taken for another: only the size of a metre differs."""
     view, other = look(ahead(5)), look(ahead(5), focal)
-    assert torch.allclose(other.features, view.features, atol=1e-5)
+    assert torch.allclose(other.features[..., :LOG_PER_METRE], view.features[..., :LOG_PER_METRE], atol=1e-5)
+    assert torch.allclose(other.features[..., LOG_PER_METRE].exp(), other.per_metre)
     assert torch.allclose(other.per_metre, focal * view.per_metre, rtol=1e-5)
 
 

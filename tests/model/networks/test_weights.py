@@ -14,14 +14,14 @@ from amr_blender.contract.errors import RuntimeSetupError
 from model.networks import weights
 from model.networks.initial import InitialNet, InitialSettings
 from model.networks.weights import read_weights, save_weights
+from tests.model.puppets import initial_net
 
 ABOUT = {"settings": {"width": 32}, "names": ["a", "ü"], "mean": [0.25, -1.0]}
 
 
 @pytest.fixture
 def net() -> InitialNet:
-    torch.manual_seed(0)
-    return InitialNet(InitialSettings(width=32, depth=1))
+    return initial_net(InitialSettings(width=32, depth=1))
 
 
 def test_what_was_saved_comes_back(net: InitialNet, tmp_path: Path) -> None:
@@ -40,12 +40,12 @@ def test_a_network_with_read_weights_is_the_one_that_was_saved(net: InitialNet, 
     """To the bit, from the second time on: rounding to half precision happens once."""
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_weights(first, net, ABOUT)
-    again = InitialNet(net.settings)
+    again = InitialNet(net.settings, net.puppet)
     again.load_state_dict(read_weights(first)[0])
     save_weights(second, again, ABOUT)
     assert first.read_bytes() == second.read_bytes()
     features, time_s = torch.randn(1, 6, net.embed[0].in_features), torch.arange(6)[None] / 30
-    third = InitialNet(net.settings)
+    third = InitialNet(net.settings, net.puppet)
     third.load_state_dict(read_weights(second)[0])
     with torch.no_grad():
         assert torch.equal(again(features, time_s), third(features, time_s))
@@ -116,5 +116,5 @@ def test_too_large_a_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest
 
 def test_the_network_that_is_trained_fits_the_bound(tmp_path: Path) -> None:
     path = tmp_path / "initial.safetensors"
-    save_weights(path, InitialNet(), ABOUT)
+    save_weights(path, initial_net(), ABOUT)
     assert path.stat().st_size < weights.MAX_BYTES

@@ -47,7 +47,7 @@ class Knowing(InitialNet):
     """A network that says the truth of one window."""
 
     def __init__(self, output: InitialOutput) -> None:
-        super().__init__(InitialSettings(width=16, depth=1))
+        super().__init__(InitialSettings(width=16, depth=1, passes=0))
         self._output = output
 
     def read(self, raw: Tensor) -> InitialOutput:
@@ -55,7 +55,7 @@ class Knowing(InitialNet):
 
 
 def truth_of(window: Window, layout: PoseLayout, row: int) -> InitialOutput:
-    net = InitialNet(InitialSettings(width=16, depth=1))
+    net = InitialNet(InitialSettings(width=16, depth=1, passes=0))
     said = net.read(torch.zeros(1, window.time_s.shape[1], net.outputs))
     balls, hinges = layout.targets(window.angles[row : row + 1])
     told = {name: getattr(window, name)[row : row + 1] for name in ("orientation", "place", "up")}
@@ -163,8 +163,8 @@ def test_what_is_told_of_a_person_may_be_known(plays: Plays, monkeypatch: pytest
     for share in (0.0, 1.0):
         monkeypatch.setattr(data, "KNOWN_HEIGHT", share)
         window = window_of(plays, perfect(plays), stature, torch.Generator().manual_seed(0))
-        assert (window.features[..., -2] == share).all()
-        assert torch.allclose(window.features[:, 0, -1], share * stature.log(), atol=1e-6)
+        assert (window.features[..., -3] == share).all()
+        assert torch.allclose(window.features[:, 0, -2], share * stature.log(), atol=1e-6)
 
 
 def test_a_batch_is_a_function_of_its_rows_and_its_seed(windows: Windows) -> None:

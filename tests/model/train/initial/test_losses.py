@@ -12,7 +12,7 @@ from torch import Tensor
 from model.estimate.evidence import STATURE_M
 from model.estimate.pose_layout import PoseLayout
 from model.estimate.rotation import matrix_from_rotvec
-from model.networks.initial import InitialNet, InitialOutput, InitialSettings
+from model.networks.initial import InitialOutput, InitialSettings
 from model.synth.landmarks.crowd import Crowd
 from model.train.initial.data import Window, Windows
 from model.train.initial.losses import (
@@ -25,6 +25,7 @@ from model.train.initial.losses import (
     shape_sigma,
     total,
 )
+from tests.model.puppets import initial_net
 
 TINY = InitialSettings(width=32, depth=2)
 DOUBTS = [name for name in WEIGHTS if name.endswith("sigma")]
@@ -190,8 +191,7 @@ def test_one_large_error_hardly_changes_the_usual_doubt() -> None:
 
 def test_every_parameter_learns(window: Window, crowd: Crowd, pose_layout: PoseLayout) -> None:
     """And every number that the network gives."""
-    torch.manual_seed(0)
-    net = InitialNet(TINY)
+    net = initial_net(TINY, seed=0)
     raw = net(window.features, window.time_s)
     raw.retain_grad()
     total(terms_of(net.read(raw), window, crowd, pose_layout)).backward()
@@ -207,8 +207,7 @@ def test_every_parameter_learns(window: Window, crowd: Crowd, pose_layout: PoseL
 
 
 def test_every_term_teaches_the_network(window: Window, crowd: Crowd, pose_layout: PoseLayout) -> None:
-    torch.manual_seed(0)
-    net = InitialNet(TINY)
+    net = initial_net(TINY, seed=0)
     terms = terms_of(net.read(net(window.features, window.time_s)), window, crowd, pose_layout)
     for name, term in terms.items():
         (gradient,) = torch.autograd.grad(term, [net.head.weight], retain_graph=True, allow_unused=True)
