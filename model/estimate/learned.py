@@ -126,9 +126,8 @@ class InitialEstimate:
     def untrained(self, seed: int) -> InitialEstimate:
         """The same with weights as they are before training, as a control."""
         torch.manual_seed(seed)
-        return InitialEstimate(
-            InitialNet(self.settings, self._net.puppet), self.layout, self.shape_mean, self.shape_sigma
-        )
+        net = InitialNet(self.settings, self.layout.puppet(self.shape_mean, self.shape_sigma))
+        return InitialEstimate(net, self.layout, self.shape_mean, self.shape_sigma)
 
     @torch.no_grad()
     def __call__(self, evidence: Evidence, height_m: float | None = None, twice: bool = False) -> Learned:

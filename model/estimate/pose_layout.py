@@ -36,6 +36,10 @@ class PoseLayout:
         self._ball_of_slot = torch.tensor([j for j, c in enumerate(first) for _ in slots[c]])
         self._hinge_columns = torch.tensor([space.names.index(name) for name in self.hinges])
         self._hinge_slots = torch.tensor([slots[c][0] for c in self._hinge_columns.tolist()])
+        self._mean = torch.zeros(len(first), len(space.skeleton.names))  # over the bones of a ball
+        self._mean[self._ball_of_slot, self._ball_slots] = 1 / self._bones[self._ball_of_slot]
+        slots_of_parts = torch.cat([torch.zeros(1, dtype=torch.long), self._ball_slots, self._hinge_slots])
+        self._order = torch.argsort(slots_of_parts)
         self.hinge_axes = unit[self._hinge_columns].sum(1)
         self._cross = cross_matrix(self.hinge_axes)
         self._space = space
@@ -64,8 +68,13 @@ class PoseLayout:
         cross = self._cross.to(balls)
         turn = torch.eye(3).to(balls) + sine * cross + (1 - cosine) * (cross @ cross)
         parts = torch.cat([orientation[..., None, :, :], balls[..., self._ball_of_slot, :, :], turn], -3)
-        order = torch.cat([torch.zeros(1, dtype=torch.long), self._ball_slots, self._hinge_slots])
-        return parts[..., torch.argsort(order), :, :]
+        return parts[..., self._order, :, :]
+
+    def pulled(self, turns: Tensor) -> tuple[Tensor, Tensor]:
+        """What small turns of the bones are for the joints: (..., S, 3) rotation vectors in the axes of the bones above
+        to means (..., J, 3) over each ball's bones and (..., H) about the hinges' axes; the hips' are left out."""
+        hinges = (turns[..., self._hinge_slots, :] * self.hinge_axes.to(turns)).sum(-1)
+        return self._mean.to(turns) @ turns, hinges
 
     def angles_of(self, balls: Tensor, hinges: Tensor) -> Tensor:
         """(..., Q) angles of (..., J, 3, 3) balls' bones and (..., H, 2) hinges."""

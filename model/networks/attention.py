@@ -11,8 +11,9 @@ lets both see each other and the motion.  Then, per cell,
 A vertex that is seen gets the value of the mask where it projects.  A vertex that isn't must not: there the mask is
 about the surface in front.  Its weight comes from a small head that reads what is known of it: the features of its
 bones, pooled over their seen vertices, what share of them is seen, what bone it is on, how much the initial network
-doubts the nearest landmarks and all of them, and what the frame as a whole looks like.  The same head gives the
-uncertainty of every vertex, seen or not, beside what is usual for that vertex.
+doubts the nearest landmarks and all of them, how far the estimate has them from where that network and the detector
+have them (of all signs that goes best with the error from frame to frame), and what the frame as a whole looks like.
+The same head gives the uncertainty of every vertex, seen or not, beside what is usual for that vertex.
 
 What each is supervised by, and why attention is no copy of uncertainty:
 
@@ -41,6 +42,7 @@ from .layers import ResBlock, SpaceTimeBlock, as_rows, corners, gathered, halvin
 
 CELLS = 16
 """Sides of the feature maps and of the mask."""
+DOUBTS = 3
 _FEATURE_SCALE = 0.25
 USUAL_MM = 40.0
 """Scale of the uncertainty before anything is known; ``DAN.usual`` are the logarithms of the vertices' own, by it."""
@@ -79,8 +81,9 @@ class DanInput:
     """(B, T, V_2, 2) crop units."""
     visible: Tensor
     """(B, T, V_2) bool."""
-    sigma_m: Tensor
-    """(B, T, 33) the initial network's doubt of each landmark about the hips."""
+    doubts_m: Tensor
+    """(B, T, 33, DOUBTS) of each landmark about the hips: how much the initial network doubts it, and how far the
+    estimate has it from where the detector and from where that network has it."""
     time_s: Tensor
     """(B, T)."""
 
@@ -160,8 +163,8 @@ class DAN(nn.Module):
         self.cells = nn.Conv2d(2 * s.features, s.features, 1)
         self.bone = nn.Parameter(0.1 * torch.randn(len(body.parents), 16))
         self.usual = nn.Parameter(torch.zeros(body.hierarchy.sizes[WORK_LEVEL]))
-        self.overview, self.doubts = nn.Linear(s.width, s.head), nn.Linear(LANDMARKS, s.head)
-        self.head = nn.Sequential(nn.Linear(2 * s.features + 16 + 3, s.head), nn.GELU(), nn.Linear(s.head, 2))
+        self.overview, self.doubts = nn.Linear(s.width, s.head), nn.Linear(DOUBTS * LANDMARKS, s.head)
+        self.head = nn.Sequential(nn.Linear(2 * s.features + 16 + 2 + DOUBTS, s.head), nn.GELU(), nn.Linear(s.head, 2))
 
     def forward(self, given: DanInput) -> DanOutput:
         batch, frames = given.time_s.shape
@@ -214,10 +217,10 @@ class DAN(nn.Module):
         of_bone, share = self.body.on_bones(own, seen[..., 0])
         bone = self.bone.expand(batch, frames, -1, -1)
         carried = self.body.carried(HEAD_LEVEL) @ torch.cat([of_bone, share[..., None], bone], -1)
-        doubt = given.sigma_m.clamp(1e-3, 3.0).log()
-        near = self.body.from_landmarks(doubt[..., None], HEAD_LEVEL)
+        doubts = given.doubts_m.clamp(1e-3, 3.0).log()
+        near = self.body.from_landmarks(doubts, HEAD_LEVEL)
         first, rest = self.head[0], self.head[1:]
-        frame = self.overview(whole).unflatten(0, (batch, frames)) + self.doubts(doubt)
+        frame = self.overview(whole).unflatten(0, (batch, frames)) + self.doubts(doubts.flatten(-2))
         raw = rest(first(torch.cat([own, seen, carried, near], -1)) + frame[:, :, None])
         raw = self.body.hierarchy.unpool(raw, WORK_LEVEL).float()
         sigma_mm = (USUAL_MM * (raw[..., 1] + self.usual).clamp(-8, 8).exp()).clamp(*SIGMA_MM)

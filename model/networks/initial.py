@@ -7,10 +7,7 @@ of attention over the window's frames (rotary positions in seconds, so that any 
 token knows, a small network solves for the rotations.  Rotations are given by six numbers (Zhou et al., CVPR 2019),
 hinges by the sine and cosine of their one angle.
 
-Then the answer is looked at: posed on a person of the network's build and projected, it misses the landmarks by
-something, and so it misses BlazePose's 3D.  From that a small network corrects it, a few times with the same weights
-(learned descent: Song et al., ECCV 2020; as ReFit, Wang and Daniilidis, ICCV 2023, with landmarks in the place of
-pictures).
+Then the answer is looked at, a few times: what it misses is seen, and it is corrected (``correction``).
 """
 
 from __future__ import annotations
@@ -22,14 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import rotary, turned
-from .puppet import Puppet, projected
-from .straight_view import FEATURES, FLAT, LANDMARKS, LOG_PER_METRE, PRESENT, WORLD, towards
+from .correction import Correction
+from .layers import lengthened, rotary, turned
+from .puppet import Puppet
+from .straight_view import FEATURES, LANDMARKS, WORLD
 
 CONTACTS, GROUPS = 10, 3
-MISSED = LANDMARKS * (2 + 3 + 3)
-_MISSED_SCALE, _FAR_M, _FAR_SHAPE = 5.0, 0.5, 2.5
-"""Of what is missed, and where more makes no difference, so too for shapes."""
 _UPRIGHT = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 """First two columns of the orientation of somebody who stands facing the lens."""
 SIGMA = (0.003, 3.0)
@@ -119,24 +114,6 @@ class Block(nn.Module):
         return x + self.feed(self.before_feed(x))
 
 
-class Correction(nn.Module):
-    """(B, T, inputs) to (B, T, outputs), nothing before it is trained."""
-
-    def __init__(self, inputs: int, width: int, kernel: int, outputs: int) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(inputs, width), nn.Linear(width, width)
-        self.mix = nn.Conv1d(width, width, kernel, groups=width)
-        self.last = nn.Linear(width, outputs)
-        for value in (self.last.weight, self.last.bias):
-            nn.init.zeros_(value)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = functional.gelu(self.first(x))
-        x = x + self.mix(lengthened(x, self.mix.kernel_size[0]).transpose(1, 2)).transpose(1, 2)
-        out: Tensor = self.last(functional.gelu(self.second(x)))
-        return out
-
-
 class InitialNet(nn.Module):
     """From features (B, T, FEATURES) to raw numbers (B, T, ``outputs``), which :meth:`read` names.
 
@@ -161,11 +138,10 @@ class InitialNet(nn.Module):
         solved = nn.Linear(2 * s.width, self._turns)
         first, second = nn.Linear(s.width + 3 * LANDMARKS, 2 * s.width), nn.Linear(2 * s.width, 2 * s.width)
         self.solve = nn.Sequential(first, nn.GELU(), second, nn.GELU(), solved)
-        self.puppet = puppet
         if s.passes:
             if puppet is None:
                 raise ValueError("what is missed can only be seen on a puppet")
-            self.again = Correction(s.width + self._turns + 3 + MISSED, s.corrected, s.kernel, self.outputs)
+            self.again = Correction(puppet, s.width, s.balls, s.hinges, self.outputs, s.corrected, s.kernel)
         with torch.no_grad():
             self.head.weight.mul_(0.2)
             for layer in (self.points, solved):
@@ -192,27 +168,8 @@ class InitialNet(nn.Module):
         turns = raw[..., : self._turns] + self.solve(torch.cat([known, points.to(known.dtype)], -1))
         raw = torch.cat([turns.float(), raw[..., self._turns :].float(), points.float()], -1)
         for _ in range(self.settings.passes):
-            missed = self._missed(raw, features)
-            raw = raw + self.again(torch.cat([known.float(), raw[..., : self._turns + 3], missed], -1)).float()
+            raw = self.again(known.float(), raw, self.read(raw), features)
         return raw
-
-    def _missed(self, raw: Tensor, features: Tensor) -> Tensor:
-        """(B, T, MISSED) by how much the pose misses the landmarks in the picture, BlazePose's 3D, and what the network
-        has made of it."""
-        assert self.puppet is not None
-        said = self.read(raw)
-        say = torch.softmax(said.say, 1)[..., None]
-        shape, size = (said.shape * say).sum(1).clamp(-_FAR_SHAPE, _FAR_SHAPE), (said.stature[..., :1] * say).sum(1)
-        points, about = self.puppet(said.balls, said.hinges, said.orientation, shape)
-        per_metre = features[..., LOG_PER_METRE].exp()
-        seen = projected(points, said.place, size, per_metre)
-        # BlazePose's 3D is as if the camera looked straight at the hips.
-        lifted = about @ towards(said.place[..., :2] * per_metre[..., None])
-        flat, world = (features[..., part].unflatten(-1, (LANDMARKS, -1)) for part in (FLAT, WORLD))
-        there = features[..., PRESENT, None]
-        told = torch.cat([(flat - seen).flatten(2) * there, (world - lifted).flatten(2) * there], -1)
-        missed = torch.cat([told, (said.landmarks_m - about).flatten(2)], -1)
-        return _MISSED_SCALE * missed.clamp(-_FAR_M, _FAR_M)
 
     def read(self, raw: Tensor) -> InitialOutput:
         """Names and units for the raw numbers."""
@@ -238,13 +195,6 @@ class InitialNet(nn.Module):
             say=say[..., 0],
             seen_sigma_m=_sigma(seen, 0.03),
         )
-
-
-def lengthened(x: Tensor, kernel: int) -> Tensor:
-    """(B, T, C) for a convolution over T with the first and the last frame repeated, so that a clip's ends don't look
-    like something that vanishes."""
-    more = kernel // 2
-    return torch.cat([x[:, :1].expand(-1, more, -1), x, x[:, -1:].expand(-1, more, -1)], 1)
 
 
 def rotation_of(six: Tensor) -> Tensor:

@@ -23,6 +23,13 @@ def turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat([a * cosine - b * sine, a * sine + b * cosine], -1)
 
 
+def lengthened(x: Tensor, kernel: int) -> Tensor:
+    """(B, T, C) for a convolution over T with the first and the last frame repeated, so that a clip's ends don't look
+    like something that vanishes."""
+    more = kernel // 2
+    return torch.cat([x[:, :1].expand(-1, more, -1), x, x[:, -1:].expand(-1, more, -1)], 1)
+
+
 def gathered(table: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     """(R, C) rows, (P, K) int64 which, (P, K) how much: (P, C) weighted sums, without a (P, K, C) in between.
 

@@ -20,9 +20,9 @@ REACH = 4.0
 LANDMARKS = 33
 FEATURES = 33 * (2 + 1 + 3) + 2 + 2 + 1 + 1 + 1 + 2 + 1
 """Numbers per frame; see :func:`straight_view`."""
-FLAT, WORLD, PRESENT, LOG_PER_METRE = slice(0, 66), slice(99, 198), 203, FEATURES - 1
-"""Of them: the landmarks in the picture, BlazePose's 3D, whether anybody is seen, and how large a metre is: how strong
-the perspective."""
+FLAT, CONFIDENCE, WORLD, PRESENT, LOG_PER_METRE = slice(0, 66), slice(66, 99), slice(99, 198), 203, FEATURES - 1
+"""Of them: the landmarks in the picture, how sure they are, BlazePose's 3D, whether anybody is seen, and how large a
+metre is: how strong the perspective."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.body.raster import project
 from model.body.skinning import Kinematics
+from model.estimate.evidence import LEFT_HIP, RIGHT_HIP
 from model.networks.attention import DanInput, DanOutput
 from model.networks.body_map import LANDMARKS, WORK_LEVEL, BodyMap
 from model.networks.evidence_maps import MeshDrawer, landmark_maps
@@ -98,7 +99,8 @@ def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: St
     drawn = drawer(posed.level(WORK_LEVEL).flatten(0, 1), hips, crop_K)
     there = seen.present[..., None]
     landmarks, confidence = seen.landmarks, seen.confidence * there
-    residual = landmarks - project(landmark_points(body, posed), crop_K)[0].reshape(landmarks.shape)
+    points = landmark_points(body, posed)
+    residual = landmarks - project(points, crop_K)[0].reshape(landmarks.shape)
     signs = landmark_maps(
         landmarks.flatten(0, 1), residual.flatten(0, 1), confidence.flatten(0, 1), start.sigma_m.flatten(0, 1)
     )
@@ -109,10 +111,18 @@ def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: St
         mesh=drawn.maps.unflatten(0, shape) * there[..., None, None],
         where=drawn.where.unflatten(0, shape),
         visible=drawn.visible.unflatten(0, shape) & there,
-        sigma_m=start.sigma_m,
+        doubts_m=_doubts_m(points.unflatten(0, shape), start, seen),
         time_s=seen.time_s,
     )
     return Prepared(body, kinematics, start, seen, given)
+
+
+def _doubts_m(points: Tensor, start: Start, seen: Seen) -> Tensor:
+    """(B, T, 33, DOUBTS) of ``DanInput``; ``points`` (B, T, 33, 3) of the estimate."""
+    about = points - points[:, :, [LEFT_HIP, RIGHT_HIP]].mean(2, keepdim=True)
+    sigma, there = start.sigma_m[..., None], seen.present[..., None, None]
+    apart = (seen.lifted_m.transpose(2, 3) - about[..., None, :]).norm(dim=-1)
+    return torch.cat([sigma, torch.where(there, apart, sigma)], -1)
 
 
 def landmark_points(body: BodyMap, posed: PosedBody) -> Tensor:

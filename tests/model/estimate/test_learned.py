@@ -235,7 +235,7 @@ def about(space: Any, **changes: Any) -> dict[str, Any]:
 def test_a_saved_network_says_what_it_said(space, layout, evidence, tmp_path: Path) -> None:
     path = tmp_path / "initial.safetensors"
     net = initial_net(TINY).half().float()  # as it will be on disk
-    net.puppet = layout.puppet(torch.full((TINY.shape,), 0.25), torch.full((TINY.shape,), 0.5))
+    net.again.puppet = layout.puppet(torch.full((TINY.shape,), 0.25), torch.full((TINY.shape,), 0.5))
     save_weights(path, net, about(space, shape_mean=[0.25] * TINY.shape, shape_sigma=[0.5] * TINY.shape))
     clip = evidence.part(slice(20))
     again = InitialEstimate.load(path, space)

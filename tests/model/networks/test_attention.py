@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.networks.attention import DAN, DanInput, DanOutput, DanSettings
+from model.networks.attention import DAN, DOUBTS, DanInput, DanOutput, DanSettings
 from model.networks.evidence_maps import FRAME_CHANNELS, SIGN_CHANNELS
 from model.networks.weights import MAX_BYTES, read_weights, save_weights
 
@@ -34,7 +34,7 @@ def windows(stage: Stage, count: int, frames: int, seed: int = 0) -> DanInput:
         mesh=drawn.maps.unflatten(0, shape),
         where=drawn.where.unflatten(0, shape),
         visible=drawn.visible.unflatten(0, shape),
-        sigma_m=0.03 + 0.1 * torch.rand(*shape, 33, generator=random),
+        doubts_m=0.03 + 0.1 * torch.rand(*shape, 33, DOUBTS, generator=random),
         time_s=torch.arange(frames).expand(count, -1) / 30.0,
     )
 
@@ -105,9 +105,9 @@ def test_a_seen_vertex_has_the_mask_where_it_projects_and_a_hidden_one_has_not(s
 def test_what_is_hidden_depends_on_its_own_bones_and_landmarks(stage: Stage) -> None:
     """Not on what is sampled in front of it: the features there count for the seen vertices only."""
     net, given = network(stage), windows(stage, 1, 1)
-    doubt = given.sigma_m.clone()
+    doubt = given.doubts_m.clone()
     doubt[:, :, [27, 29, 31]] += 0.3  # the left foot's
-    doubted = part(DanInput(**{**vars(given), "sigma_m": doubt}), slice(None))
+    doubted = part(DanInput(**{**vars(given), "doubts_m": doubt}), slice(None))
     assert (
         (answer(net, doubted).sigma_mm - answer(net, given).sigma_mm).abs() > 1e-6
     ).all()  # all doubts tell of a clip

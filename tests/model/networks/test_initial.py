@@ -69,7 +69,7 @@ def test_a_batch_is_what_its_windows_are_alone() -> None:
 def test_when_a_window_begins_is_no_matter(offset_s: float) -> None:
     net = network()
     features, time_s = windows(2, 30)
-    assert torch.allclose(answer(net, features, time_s + offset_s), answer(net, features, time_s), atol=1e-4)
+    assert torch.allclose(answer(net, features, time_s + offset_s), answer(net, features, time_s), atol=1e-3)
 
 
 def test_how_fast_a_window_runs_is() -> None:

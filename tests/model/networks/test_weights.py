@@ -40,12 +40,12 @@ def test_a_network_with_read_weights_is_the_one_that_was_saved(net: InitialNet, 
     """To the bit, from the second time on: rounding to half precision happens once."""
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_weights(first, net, ABOUT)
-    again = InitialNet(net.settings, net.puppet)
+    again = InitialNet(net.settings, net.again.puppet)
     again.load_state_dict(read_weights(first)[0])
     save_weights(second, again, ABOUT)
     assert first.read_bytes() == second.read_bytes()
     features, time_s = torch.randn(1, 6, net.embed[0].in_features), torch.arange(6)[None] / 30
-    third = InitialNet(net.settings, net.puppet)
+    third = InitialNet(net.settings, net.again.puppet)
     third.load_state_dict(read_weights(second)[0])
     with torch.no_grad():
         assert torch.equal(again(features, time_s), third(features, time_s))

@@ -61,6 +61,18 @@ def test_a_frame_without_the_person_shows_nothing(stage: Stage) -> None:
     assert attention[0, 1].max() == 0 and torch.equal(attention[0, 0], output.attention[0, 0])
 
 
+def test_doubts_are_how_far_others_have_the_landmarks(stage: Stage) -> None:
+    start, seen = scene(stage, 2, 3)
+    there = seen.present.clone()
+    there[1, 2] = False
+    moved = seen.lifted_m + torch.tensor([[0.03], [0.05]])[..., None] * torch.tensor([0.0, 0.6, 0.8])
+    given = prepared(stage, start, replace(seen, lifted_m=moved, present=there)).given
+    sigma, apart = given.doubts_m[..., 0], given.doubts_m[..., 1:]
+    assert torch.equal(sigma, start.sigma_m)
+    assert torch.allclose(apart[there], torch.tensor([0.03, 0.05]).expand_as(apart[there]), atol=2e-4)
+    assert torch.equal(apart[1, 2], sigma[1, 2, :, None].expand(-1, 2))
+
+
 def test_the_refinement_looks_at_the_same_landmarks(stage: Stage) -> None:
     ready = prepared(stage, *scene(stage, 1, 2, 0.02))
     torch.manual_seed(0)
