@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,11 +10,12 @@ import torch
 
 from model.detect.landmarks import OTHER_SIDE
 from model.estimate.pose_layout import PoseLayout
+from model.estimate.rotation import matrix_from_rotvec
 from model.synth.landmarks.crowd import Crowd
 from model.synth.landmarks.noise import Sighting
 from model.synth.landmarks.plays import Plays
 from model.train.initial import reenacted as module
-from model.train.initial.reenacted import _shown, reenacted
+from model.train.initial.reenacted import LEANS, _lean, _shown, reenacted
 
 ALL = torch.ones(8, 96, 33, dtype=torch.bool)
 
@@ -114,3 +115,21 @@ def test_exchanged_landmarks_go_with_the_other_side(plays: Plays, crowd: Crowd, 
     own, shown = reenacted(plays, swapped, ALL, crowd, pose_layout, rng())
     groups = torch.tensor(sorted({k for pairs in module.GROUPS.values() for side in pairs for k in side}))
     assert torch.allclose(shown.rays[:, :, groups], sighting(own, crowd).rays[:, :, side][:, :, groups], atol=1e-3)
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("angle_rad", [0.3, 2.5])
+def test_whoever_is_seen_to_lean_leans_less(
+    plays: Plays, crowd: Crowd, pose_layout: PoseLayout, angle_rad: float
+) -> None:
+    """But who is seen the other way round stays so: that is another kind of error."""
+    seen, axis = sighting(plays, crowd), torch.tensor([0.8, 0.0, 0.6])
+    leaning = replace(seen, world_m=seen.world_m @ matrix_from_rotvec(angle_rad * axis).mT)
+    _, shown = reenacted(plays, leaning, ALL, crowd, pose_layout, rng())
+    found = _lean(shown.world_m, seen.world_m, ALL & seen.present[..., None])
+    if angle_rad < 1:
+        assert torch.allclose(found / found.norm(dim=-1, keepdim=True), axis, atol=1e-3)
+        share = found.norm(dim=-1) / angle_rad
+        assert LEANS[0] - 1e-3 <= share.min() < 0.5 < share.max() <= LEANS[1] + 1e-3
+    else:
+        assert torch.allclose(shown.world_m, leaning.world_m, atol=1e-4)
