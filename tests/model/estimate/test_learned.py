@@ -12,7 +12,17 @@ from torch import Tensor
 
 from amr_blender.contract.errors import RuntimeSetupError
 from model.estimate.evidence import Evidence, gather
-from model.estimate.learned import OVERLAP, SEEN_PER_SIGMA, WINDOW, InitialEstimate, Learned, faded_windows
+from model.estimate.learned import (
+    LOST,
+    LOST_MOST,
+    OVERLAP,
+    SEEN_PER_SIGMA,
+    SURE_RAD,
+    WINDOW,
+    InitialEstimate,
+    Learned,
+    faded_windows,
+)  # fmt: skip
 from model.estimate.pose_layout import PoseLayout
 from model.networks.initial import InitialNet, InitialSettings
 from model.networks.weights import save_weights
@@ -216,6 +226,19 @@ def test_landmarks_are_trusted_as_far_as_the_network_trusts_them(said, evidence)
     assert trusted.confidence[20, 15] == pytest.approx(0.5, rel=0.01)
     assert trusted.confidence[20, 16] < 0.02
     assert torch.equal(trusted.rays, clip.rays)
+
+
+def test_counts_where_it_is_sure_and_where_there_is_nothing_else(said) -> None:
+    usual = replace(
+        said[200],
+        seen_sigma=torch.zeros_like(said[200].seen_sigma),
+        angle_sigma=torch.full_like(said[200].angle_sigma, SURE_RAD),
+    )
+    assert torch.allclose(usual.need(0.01), torch.ones(1).double())
+    unsure = replace(usual, angle_sigma=2 * usual.angle_sigma)
+    assert (unsure.need(0.01) < 0.01).all()
+    blind = replace(unsure, seen_sigma=torch.full_like(usual.seen_sigma, 0.1))
+    assert torch.allclose(blind.need(0.01), torch.tensor(LOST_MOST**LOST).double())
 
 
 # The file.
