@@ -153,7 +153,7 @@ def solved(
     if plan.network:
         network = plan.trained or InitialEstimate.load(WEIGHTS / NETWORK_FILE, space)
         # Where nothing follows: told the mean of two opinions, the fit did better on made clips and worse on real ones.
-        learned = network(evidence, job.actor_height_m, twice=not plan.fit)
+        learned = network(evidence, job.actor_height_m, alone=not plan.fit)
     shapes = _shapes(space.body, space, job.actor_height_m, learned)
     problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
     solution = solve(problem, evidence, lambda done, total: report("fit", done, total), learned, plan.fit)

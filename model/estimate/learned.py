@@ -5,6 +5,7 @@ The clip is read in overlapping windows; what they say is faded into each other,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from amr_blender.contract.errors import RuntimeSetupError
 from model.networks.initial import InitialNet, InitialOutput, InitialSettings
+from model.networks.layers import lengthened
 from model.networks.straight_view import StraightView, straight_view
 from model.networks.weights import read_weights
 
@@ -25,6 +27,9 @@ from .pose_space import Pose, PoseSpace
 from .rotation import nearest_rotation
 
 FILE = "initial.safetensors"
+CALM_S = 0.02
+"""Standard deviation in time of what calms a draft; the network follows the landmarks, and they tremble."""
+_POSE = ("balls", "hinges", "orientation", "ray", "depth")
 WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
 SEEN_PER_SIGMA, STEEPNESS = 0.7, 4.0
@@ -134,18 +139,22 @@ class InitialEstimate:
         return InitialEstimate(net, self.layout, self.shape_mean, self.shape_sigma)
 
     @torch.no_grad()
-    def __call__(self, evidence: Evidence, height_m: float | None = None, twice: bool = False) -> Learned:
-        """Estimate a clip; ``height_m`` of the person where it is known. ``twice``: in a mirror too."""
+    def __call__(self, evidence: Evidence, height_m: float | None = None, alone: bool = False) -> Learned:
+        """Estimate a clip; ``height_m`` of the person where it is known. ``alone``: no fit follows, so look in a mirror
+        too and calm what trembles."""
         frames = len(evidence.time_s)
         sums: dict[str, Tensor] = {}
         say, shapes = [], []
         for part, weight in faded_windows(frames):
-            output, view = self._read(evidence.part(part), height_m, twice)
+            output, view = self._read(evidence.part(part), height_m, alone)
             for name, value in _in_camera(output, view).items():
                 total = sums.setdefault(name, value.new_zeros((frames, *value.shape[1:])))
                 total[part] += weight.reshape(-1, *[1] * (value.dim() - 1)) * value
             say.append(output.say[0] + weight.log())
             shapes.append(torch.cat([output.shape[0], output.stature[0]], -1))
+        if alone and frames > 1:
+            frames_s = float(evidence.time_s.diff().median())
+            sums |= {name: calmed(sums[name], CALM_S / frames_s) for name in _POSE}
         counts = torch.softmax(torch.cat(say), 0)[:, None]
         shape = (counts * torch.cat(shapes)).sum(0).double()
         return self._joined(sums, shape)
@@ -212,6 +221,15 @@ def faded_windows(frames: int, window: int = WINDOW, overlap: int = OVERLAP) -> 
     for start, ramp in zip(starts, ramps, strict=True):
         part = slice(start, start + length)
         yield part, ramp / total[part]
+
+
+def calmed(values: Tensor, sigma: float) -> Tensor:
+    """(T, ...) under a Gaussian of ``sigma`` frames; the ends repeated."""
+    reach = math.ceil(3 * sigma)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2).to(values)
+    rows = lengthened(values.reshape(1, len(values), -1), len(kernel)).permute(2, 0, 1)
+    calm = functional.conv1d(rows, kernel[None, None] / kernel.sum())
+    return calm[:, 0].T.reshape(values.shape)
 
 
 def _in_camera(output: InitialOutput, view: StraightView) -> dict[str, Tensor]:

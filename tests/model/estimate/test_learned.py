@@ -241,6 +241,18 @@ def test_counts_where_it_is_sure_and_where_there_is_nothing_else(said) -> None:
     assert torch.allclose(blind.need(0.01), torch.tensor(LOST_MOST**LOST).double())
 
 
+def test_what_trembles_is_calmed_and_what_moves_stays() -> None:
+    time = torch.arange(60.0)
+    path = torch.stack([0.3 * time, torch.sin(time / 9)], -1)[:, None].expand(-1, 3, -1)
+    noise = 0.1 * torch.randn(path.shape, generator=torch.Generator().manual_seed(0))
+    calm = calmed(path + noise, 1.5)
+    assert calm.shape == path.shape
+    assert (calm - path)[5:-5].std() < 0.6 * noise.std()
+    assert (calmed(path, 1.5) - path)[5:-5].abs().max() < 0.02
+    assert torch.allclose(calmed(path[:, 0, 0], 0.1), path[:, 0, 0], atol=1e-5)
+    assert calmed(path[:1], 1.5).shape == path[:1].shape
+
+
 # The file.
 
 

@@ -103,11 +103,11 @@ def test_with_a_mirror_left_and_right_are_treated_alike(body, space: PoseSpace, 
         world_m=own.world_m[:, SIDE] * FLIP,
     )
 
-    def apart(twice: bool) -> float:
-        here, there = estimate(own, twice=twice), estimate(other, twice=twice)
+    def apart(alone: bool) -> float:
+        here, there = estimate(own, alone=alone), estimate(other, alone=alone)
         return float((there.landmarks_m - here.landmarks_m[:, SIDE] * FLIP).abs().max())
 
-    assert apart(twice=True) < 1e-4 < 1e-2 < apart(twice=False)
+    assert apart(alone=True) < 1e-4 < 1e-2 < apart(alone=False)
 
 
 class Asked(Exception):
@@ -115,9 +115,9 @@ class Asked(Exception):
 
 
 @pytest.mark.parametrize("fit", [False, True])
-def test_drafts_look_twice(fit: bool, body, space: PoseSpace) -> None:
-    def network(evidence: object, height_m: float | None, twice: bool) -> None:
-        raise Asked(twice)
+def test_drafts_look_in_a_mirror_and_are_calmed(fit: bool, body, space: PoseSpace) -> None:
+    def network(evidence: object, height_m: float | None, alone: bool) -> None:
+        raise Asked(alone)
 
     info = VideoInfo("clip", *SIZE_PX, 30.0, FRAMES, 0, "", None)
     landmarks = make_scene(body, space, frames=FRAMES).landmarks
