@@ -21,6 +21,7 @@ from model.estimate.learned import (
     WINDOW,
     InitialEstimate,
     Learned,
+    calmed,
     faded_windows,
 )  # fmt: skip
 from model.estimate.pose_layout import PoseLayout
