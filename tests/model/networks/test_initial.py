@@ -68,8 +68,10 @@ def test_a_batch_is_what_its_windows_are_alone() -> None:
 @pytest.mark.parametrize("offset_s", [0.5, 64.0, -3.0])
 def test_when_a_window_begins_is_no_matter(offset_s: float) -> None:
     net = network()
+    with torch.no_grad():
+        net.again.last.weight.mul_(0.1)  # corrections at random make more of what single precision loses of the times
     features, time_s = windows(2, 30)
-    assert torch.allclose(answer(net, features, time_s + offset_s), answer(net, features, time_s), atol=1e-3)
+    assert torch.allclose(answer(net, features, time_s + offset_s), answer(net, features, time_s), atol=1e-4)
 
 
 def test_how_fast_a_window_runs_is() -> None:
