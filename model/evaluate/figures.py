@@ -104,6 +104,9 @@ def _panels(view: _View, truth: Motion, estimate: Motion, t: int) -> list[tuple[
         panels.append(("initial mesh", _over(view, first[t], estimate.quads, K)))
         if estimate.attention is not None:
             panels.append(("attention", _over(view, first[t], estimate.quads, K, estimate.attention[t])))
+        if estimate.uncertainty_mm is not None:
+            told = estimate.uncertainty_mm[t] / HEAT_MM
+            panels.append(("expected error", _over(view, first[t], estimate.quads, K, told, 1.0)))
         if refined and estimate.vertices_cam_m is not None:
             panels.append(("refined mesh", _over(view, estimate.vertices_cam_m[t], estimate.quads, K)))
     panels.append(_error_panel(view, truth, estimate, t))
