@@ -59,16 +59,11 @@ class SideRepair:
         }
 
 
-def repair_sides(landmarks: Landmarks, extra_cost: Array | None = None) -> SideRepair:
+def repair_sides(landmarks: Landmarks) -> SideRepair:
     """Find the likeliest sides of legs, arms and torso in all frames together, and exchange what is exchanged.
 
     The face goes with the torso.  Where the detector took the back for the front its 3D faced the other way, so the
     depth of trunk, arms and face is turned round as well.
-
-    Args:
-        landmarks: of T frames.
-        extra_cost: (T, 3, 2) negative log-likelihood of each group in each frame as detected and exchanged, where
-            something else knows more (such as the fit of a body to each reading).
     """
     count = len(landmarks.frames)
     exchanged, sure = np.zeros((count, 3), bool), np.ones((count, 3))
@@ -84,10 +79,6 @@ def repair_sides(landmarks: Landmarks, extra_cost: Array | None = None) -> SideR
     of_labels = _of_labels(odds, labels[seen])
     links, frames, cautious = _of_mistakes(bodies, seen, weights)
     frames, cautious = np.maximum(frames, of_labels), np.maximum(cautious, of_labels)
-    if extra_cost is not None:
-        read = STATES[:, None] ^ PATTERNS[labels[seen], :3]  # (8, S, 3)
-        known = np.where(read, extra_cost[seen, :, 1], extra_cost[seen, :, 0]).sum(2).T
-        frames, cautious = frames - known, cautious - known
     mistaken = STATES[best_path(cautious, links)]
     exchanged[seen] = PATTERNS[labels[seen], :3] ^ mistaken
     probable = posterior(frames, links) @ STATES
