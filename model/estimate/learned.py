@@ -34,9 +34,9 @@ WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
 SEEN_PER_SIGMA, STEEPNESS = 0.7, 4.0
 """Standard deviation for the scale of the network's doubt in a landmark; the power of it by which trust is lost."""
-GOOD_TRUST, NEED, NEED_MOST = 0.5, 6.0, 2.0
-"""Mean trust in the landmarks of good footage; the power of the lack of it by which the network counts more, and the
-lack that counts most."""
+GOOD_TRUST, NEED, NEED_LEAST, NEED_MOST = 0.5, 6.0, 0.8, 2.0
+"""Mean trust in the landmarks of usual footage; the power of the lack of it by which the network counts more, and the
+lacks that count least and most: on good footage the picture tells more than the network."""
 SURE_RAD, SURENESS, SUREST = 0.15, 9.0, 3.0
 """Mean doubt of the angles of people like those that the network was trained on; the power of it, and the most, by
 which it counts more where it is surer.  What it has seen nothing like it is less sure of."""
@@ -85,7 +85,7 @@ class Learned:
         sure of itself."""
         trust = self._trust(reprojection).mean(1)
         sure = (SURE_RAD / self.angle_sigma.mean(1)) ** SURENESS
-        need = (GOOD_TRUST / trust).clamp(min=1.0, max=NEED_MOST) ** NEED * sure.clamp(max=SUREST)
+        need = (GOOD_TRUST / trust).clamp(min=NEED_LEAST, max=NEED_MOST) ** NEED * sure.clamp(max=SUREST)
         return torch.maximum(need, (LOST_TRUST / trust).clamp(max=LOST_MOST) ** LOST)
 
     def _trust(self, reprojection: float) -> Tensor:

@@ -25,7 +25,7 @@ class FitSettings:
     """Of each angle's own usual spread, which holds what the prior knows little of."""
     learned_strength: float = 0.3
     """Share of a frame for which what the network says counts: it errs alike in neighbouring frames."""
-    learned_heading_strength: float = 0.2
+    learned_heading_strength: float = 0.1
     """The same for the hips' orientation, whose errors are alike through a whole clip."""
     learned_reach: float = 2.0
     """In standard deviations, where the network is doubted."""

@@ -7,7 +7,8 @@ with person and heading, not with what the hidden limb does.
 
 And they are seen better: what the detector sees of a drawn person is off by half as much again as what it sees of a
 real one (median of good footage 19 mm for 12).  Its 3D errs as much, but otherwise: a drawn person as a whole leans by
-7 degrees too much or too little, the one real person whose truth is known by 2.5, from two sides.
+7 degrees too much or too little, the one real person whose truth is known by 2.5, from two sides.  So clips lean less
+here, by about as much.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ LASTING_RAD, SLOW_RAD, KNOT_FRAMES = 0.12, 0.06, 12
 """Of each angle's change over the clip, and of what comes and goes over so many frames."""
 CLOSER = (0.4, 1.0)
 """What remains, at least and at most, of a clip's errors in the picture."""
-LEANS = (0.2, 1.0)
+LEANS = (0.0, 0.6)
 """What remains, likewise, of the turn of a clip's whole 3D against the truth."""
 _LARGEST_LEAN_RAD = 0.6
 _NEAREST_M = 0.2

@@ -54,7 +54,7 @@ class Budget:
     """Looks without a better one after which training stops."""
 
 
-BUDGETS = {"small": Budget(3_200, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
+BUDGETS = {"small": Budget(3_600, 16, 24), "full": Budget(120_000, 128, 200, rate=1e-3)}
 """For two processor cores and for a GPU; the network is the same."""
 VALIDATION_CHUNKS = 1
 HELD = {"seen": "validation", "plain": "validation_plain"}

@@ -13,10 +13,14 @@ from torch import Tensor
 from amr_blender.contract.errors import RuntimeSetupError
 from model.estimate.evidence import Evidence, gather
 from model.estimate.learned import (
+    GOOD_TRUST,
     LOST,
     LOST_MOST,
+    NEED,
+    NEED_LEAST,
     OVERLAP,
     SEEN_PER_SIGMA,
+    STEEPNESS,
     SURE_RAD,
     WINDOW,
     InitialEstimate,
@@ -229,14 +233,21 @@ def test_landmarks_are_trusted_as_far_as_the_network_trusts_them(said, evidence)
     assert torch.equal(trusted.rays, clip.rays)
 
 
+def _seen_sigma(trust: float, reprojection: float) -> float:
+    """The doubt in a landmark that is trusted so much."""
+    return reprojection / SEEN_PER_SIGMA * (1 / trust - 1) ** (1 / STEEPNESS)
+
+
 def test_counts_where_it_is_sure_and_where_there_is_nothing_else(said) -> None:
     usual = replace(
         said[200],
-        seen_sigma=torch.zeros_like(said[200].seen_sigma),
+        seen_sigma=torch.full_like(said[200].seen_sigma, _seen_sigma(GOOD_TRUST, 0.01)),
         angle_sigma=torch.full_like(said[200].angle_sigma, SURE_RAD),
     )
     assert torch.allclose(usual.need(0.01), torch.ones(1).double())
-    unsure = replace(usual, angle_sigma=2 * usual.angle_sigma)
+    well_seen = replace(usual, seen_sigma=torch.zeros_like(usual.seen_sigma))
+    assert torch.allclose(well_seen.need(0.01), torch.tensor(NEED_LEAST**NEED).double())
+    unsure = replace(well_seen, angle_sigma=2 * usual.angle_sigma)
     assert (unsure.need(0.01) < 0.01).all()
     blind = replace(unsure, seen_sigma=torch.full_like(usual.seen_sigma, 0.1))
     assert torch.allclose(blind.need(0.01), torch.tensor(LOST_MOST**LOST).double())
