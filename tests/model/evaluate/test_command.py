@@ -218,7 +218,7 @@ def test_the_page_stands_alone_and_says_all(report: tuple[dict, Path]) -> None:
     reader = Reader()
     reader.feed((report[1] / "report.html").read_text(encoding="utf-8"))
     assert reader.open == []
-    assert len(reader.sources) == 3 * 2 * 6  # clips, frames, panels
+    assert len(reader.sources) == 3 * 2 * 7  # clips, frames, panels
     assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
     text = " ".join(reader.text)
     for phrase in (
