@@ -195,8 +195,9 @@ def _strip_section(strips: Sequence[Strip]) -> str:
     return f"""<h2>What it looks like</h2>
 <p class="note">From left to right: the frame; the method's body seen through the method's own camera (and, of a method
 that has them, its attention, the error that it expects and its refined body); how far it is off in space, the hips
-laid on each other; and the same joints seen from the side, where errors towards and away from the camera show. Of each suite the clips with the
-smallest, the middle and the largest error are shown, each in a typical and in its worst frame.</p>
+laid on each other; and the same joints seen from the side, where errors towards and away from the camera show. Of each
+suite the clips with the smallest, the middle and the largest error are shown, each in a typical and in its worst
+frame.</p>
 {bar}{found}"""
 
 
