@@ -34,7 +34,7 @@ WINDOW, OVERLAP = 96, 32
 """Frames; the window is what the network was trained on."""
 SEEN_PER_SIGMA, STEEPNESS = 0.7, 4.0
 """Standard deviation for the scale of the network's doubt in a landmark; the power of it by which trust is lost."""
-GOOD_TRUST, NEED, NEED_LEAST, NEED_MOST = 0.5, 6.0, 0.8, 2.0
+USUAL_TRUST, NEED, NEED_LEAST, NEED_MOST = 0.5, 6.0, 0.8, 2.0
 """Mean trust in the landmarks of usual footage; the power of the lack of it by which the network counts more, and the
 lacks that count least and most: on good footage the picture tells more than the network."""
 SURE_RAD, SURENESS, SUREST = 0.15, 9.0, 3.0
@@ -81,11 +81,11 @@ class Learned:
         return replace(evidence, confidence=self._trust(reprojection) * (evidence.confidence > 0))
 
     def need(self, reprojection: float) -> Tensor:
-        """(T,) how much more than usual the network counts: where it does not trust the landmarks, and where it is
-        sure of itself."""
+        """(T,) how much more or less than usual the network counts: more where it does not trust the landmarks, and
+        where it is sure of itself."""
         trust = self._trust(reprojection).mean(1)
         sure = (SURE_RAD / self.angle_sigma.mean(1)) ** SURENESS
-        need = (GOOD_TRUST / trust).clamp(min=NEED_LEAST, max=NEED_MOST) ** NEED * sure.clamp(max=SUREST)
+        need = (USUAL_TRUST / trust).clamp(min=NEED_LEAST, max=NEED_MOST) ** NEED * sure.clamp(max=SUREST)
         return torch.maximum(need, (LOST_TRUST / trust).clamp(max=LOST_MOST) ** LOST)
 
     def _trust(self, reprojection: float) -> Tensor:

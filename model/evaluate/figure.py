@@ -21,8 +21,9 @@ from .suites import ROOT, find_clips
 
 METHOD = "amr"
 FRAMES = (40, 110)
-"""Of the clip: walking in, and waving."""
-SHOWN = ("frame", "initial mesh", "expected error", "error of the skin")
+"""Of the clip: walking in, and squatting."""
+COLOURED = ("expected error", "error of the skin")
+SHOWN = ("frame", "initial mesh", *COLOURED)
 _LINE_PX, _BAR_PX, _GAP_PX = 26, 12, 4
 _WHITE, _INK = 255, (40, 40, 40)
 
@@ -38,39 +39,38 @@ def figure(context: Context) -> Picture:
     estimate = METHODS[METHOD].run(clip, truth, context)
     errors = np.zeros(truth.frame_count)
     rows = strips(clip, truth, estimate, METHOD, errors, [(frame, "") for frame in FRAMES])
-    return np.concatenate([*(_row(strip) for strip in rows), _captions(rows[0]), _scale(rows[0])])
-
-
-def _chosen(strip: Strip) -> list[tuple[str, Picture]]:
-    panels = dict(strip.panels)
-    return [(name, panels[name]) for name in SHOWN]
+    pictures = [_row(strip) for strip in rows]
+    width = pictures[0].shape[1]
+    return np.concatenate([*pictures, _captions(width), _scale(width)])
 
 
 def _row(strip: Strip) -> Picture:
-    panels = [picture for _, picture in _chosen(strip)]
-    gap = np.full((panels[0].shape[0], _GAP_PX, 3), _WHITE, np.uint8)
-    parts = [part for panel in panels for part in (panel, gap)][:-1]
-    row = np.concatenate(parts, 1)
-    return np.concatenate([row, np.full((_GAP_PX, row.shape[1], 3), _WHITE, np.uint8)])
+    """The panels side by side, with a gap behind each and below."""
+    panels = dict(strip.panels)
+    gaps = ((0, _GAP_PX), (0, _GAP_PX), (0, 0))
+    return np.concatenate([np.pad(panels[name], gaps, constant_values=_WHITE) for name in SHOWN], 1)
 
 
-def _captions(strip: Strip) -> Picture:
-    width = strip.panels[0][1].shape[1] + _GAP_PX
-    line = np.full((_LINE_PX, width * len(SHOWN) - _GAP_PX, 3), _WHITE, np.uint8)
+def _captions(width: int) -> Picture:
+    """Names under the panels of a row so wide."""
+    line = _blank(_LINE_PX, width)
     for number, name in enumerate(SHOWN):
-        _write(line, name, width * number + 4)
+        _write(line, name, width * number // len(SHOWN) + _GAP_PX)
     return line
 
 
-def _scale(strip: Strip) -> Picture:
+def _scale(width: int) -> Picture:
     """The colours from 0 to ``HEAT_MM`` under the panels that have them."""
-    width = strip.panels[0][1].shape[1] + _GAP_PX
-    total = width * len(SHOWN) - _GAP_PX
-    bar, line = (np.full((rows, total, 3), _WHITE, np.uint8) for rows in (_BAR_PX, _LINE_PX))
-    bar[:, 2 * width :] = heat_colours(np.linspace(0, 1, total - 2 * width))[None]
-    _write(line, "0", 2 * width)
-    _write(line, f"{HEAT_MM:.0f} mm", total - 68)
+    left = width * SHOWN.index(COLOURED[0]) // len(SHOWN)
+    bar, line = _blank(_BAR_PX, width), _blank(_LINE_PX, width)
+    bar[:, left:-_GAP_PX] = heat_colours(np.linspace(0, 1, width - _GAP_PX - left))
+    _write(line, "0", left)
+    _write(line, f"{HEAT_MM:.0f} mm", width - _GAP_PX - 68)
     return np.concatenate([bar, line])
+
+
+def _blank(height: int, width: int) -> Picture:
+    return np.full((height, width, 3), _WHITE, np.uint8)
 
 
 def _write(line: Picture, text: str, left: int) -> None:

@@ -13,7 +13,6 @@ from torch import Tensor
 from amr_blender.contract.errors import RuntimeSetupError
 from model.estimate.evidence import Evidence, gather
 from model.estimate.learned import (
-    GOOD_TRUST,
     LOST,
     LOST_MOST,
     NEED,
@@ -22,6 +21,7 @@ from model.estimate.learned import (
     SEEN_PER_SIGMA,
     STEEPNESS,
     SURE_RAD,
+    USUAL_TRUST,
     WINDOW,
     InitialEstimate,
     Learned,
@@ -241,7 +241,7 @@ def _seen_sigma(trust: float, reprojection: float) -> float:
 def test_counts_where_it_is_sure_and_where_there_is_nothing_else(said) -> None:
     usual = replace(
         said[200],
-        seen_sigma=torch.full_like(said[200].seen_sigma, _seen_sigma(GOOD_TRUST, 0.01)),
+        seen_sigma=torch.full_like(said[200].seen_sigma, _seen_sigma(USUAL_TRUST, 0.01)),
         angle_sigma=torch.full_like(said[200].angle_sigma, SURE_RAD),
     )
     assert torch.allclose(usual.need(0.01), torch.ones(1).double())
