@@ -84,6 +84,18 @@ def plot(columns: dict[str, list[float]]) -> str:
     return time_chart("Loss of the initial network over the steps", np.array(columns["step"]), lines, COLOURS, "")
 
 
+def how_chosen(columns: dict[str, list[float]], at: int) -> str:
+    """Whether the weights of the look ``at`` are those of the lowest loss on clips that the real detector has seen."""
+    losses = np.mean([columns[f"held {part} loss"] for part in HELD if f"held {part} loss" in columns], 0)
+    lowest = int(np.nanargmin(losses))
+    if lowest == at:
+        return "The loss on validation clips seen\n  by the real detector was lowest there."
+    return (
+        "They were chosen by hand: the loss\n  on validation clips seen by the real detector was lowest at step "
+        f"{int(columns['step'][lowest])}."
+    )
+
+
 def card(
     about: dict[str, object],
     columns: dict[str, list[float]],
@@ -103,13 +115,12 @@ From landmarks to a body in one pass: `model/networks/initial.py`, a transformer
 - **Settings**: {about["settings"]}
 - **Use**: where the fit of `model/estimate` begins, what it is told beside the picture, and drafts as they are.
 - **Trained by** `python -m model train initial` (seed {SEED}): {int(columns["step"][-1])} of {budget.steps} steps, on
-  {hardware}. Published: the averaged weights of step {about["step"]}, chosen by the loss on validation clips seen by
-  the real detector.{remarks}
+  {hardware}. Published: the averaged weights of step {about["step"]}. {how_chosen(columns, at)}{remarks}
 - **Data, all made here**: {budget.chunks * CHUNK} plays of {FRAMES} frames (`model/synth/landmarks`): motion capture
   and drawn poses on {PEOPLE} Anny bodies of all ages before still cameras, with a noise model drawn anew at every step;
   and plays that are drawn and seen by the real detector (`model/train/initial/detected.py`). No photograph.
 - **Split**: CMU subjects 03 and 13 and hand-made test motion are never trained on (`model/synth/splits.json`). Every
-  tenth motion, drawn pose and body of the train split is for validation, by which the step was chosen.
+  tenth motion, drawn pose and body of the train split is for validation.
 - **Licence**: GPL-3.0-or-later, as the project. The data used in this project was obtained from mocap.cs.cmu.edu. The
   database was created with funding from NSF EIA-0196217.
 - **Limits**: still cameras; one detector's landmarks; feet and hands only as far as five landmarks each tell; nobody
