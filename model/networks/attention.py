@@ -10,16 +10,17 @@ lets both see each other and the motion.  Then, per cell,
 
 A vertex that is seen gets the value of the mask where it projects.  A vertex that isn't must not: there the mask is
 about the surface in front.  Its weight comes from a small head that reads what is known of it: the features of its
-bones, pooled over their seen vertices, what share of them is seen, what bone it is on, how much the initial network
-doubts the nearest landmarks and all of them, how far the estimate has them from where that network and the detector
-have them (of all signs that goes best with the error from frame to frame), and what the frame as a whole looks like.
-The same head gives the uncertainty of every vertex, seen or not, beside what is usual for that vertex.
+bones, pooled over their seen vertices, what share of them is seen, what bone it is on, what there is to hold against
+the nearest landmarks and all of them (``HINTS``; of all signs these go best with the error from frame to frame), and
+what the frame as a whole looks like.  The same head gives the uncertainty of every vertex, seen or not, beside what is
+usual for it.
 
 What each is supervised by, and why attention is no copy of uncertainty:
 
 - *Uncertainty* is the expected error that REMAINS: by the negative log likelihood of the vertex's true error after
-  refinement (Laplace, scale ``sigma_mm``; Kendall and Gal, 2017), then calibrated on held-out clips by a scale and a
-  power.  It is high on a limb that nobody can see.
+  refinement (Laplace, scale ``sigma_mm``; Kendall and Gal, 2017), and by its correlation with that error over a clip's
+  frames, vertex by vertex; then calibrated on held-out clips by a scale and a power.  It is high on a limb that nobody
+  can see.
 - *Attention* is where another look PAYS: it gates the refinement (every move is multiplied by A), so the refined error
   plus a price for every vertex's A trains it; beside that, directly, the cross entropy to whether refinement with A = 1
   makes a vertex's error smaller by more than the price.  It is low on a limb that nobody can see, where looking again
@@ -42,7 +43,10 @@ from .layers import ResBlock, SpaceTimeBlock, as_rows, corners, gathered, halvin
 
 CELLS = 16
 """Sides of the feature maps and of the mask."""
-DOUBTS = 3
+HINTS = 5
+"""Numbers of a landmark, each about one: how much the initial network doubts it, how far the estimate has it from where
+the detector and from where that network has it, and how far it is from where the detector sees it in the picture
+(logarithms all); how sure the detector is of it."""
 _FEATURE_SCALE = 0.25
 USUAL_MM = 40.0
 """Scale of the uncertainty before anything is known; ``DAN.usual`` are the logarithms of the vertices' own, by it."""
@@ -52,7 +56,8 @@ SIGMA_MM = (1.0, 1000.0)
 @dataclass(frozen=True)
 class DanSettings:
     """Size of the network.  ``fine``: channels of the finer stage, ``features``: of F_frame and F_mesh, ``residual``
-    blocks in each stage; ``width`` and ``depth`` of the transformer, ``head`` of what is said of vertices."""
+    blocks in each stage; ``width`` and ``depth`` of the transformer, ``head`` of what is said of vertices, ``hint`` of
+    what is known of a landmark."""
 
     fine: int = 64
     features: int = 64
@@ -62,6 +67,7 @@ class DanSettings:
     depth: int = 3
     heads: int = 4
     head: int = 96
+    hint: int = 48
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,9 +87,8 @@ class DanInput:
     """(B, T, V_2, 2) crop units."""
     visible: Tensor
     """(B, T, V_2) bool."""
-    doubts_m: Tensor
-    """(B, T, 33, DOUBTS) of each landmark about the hips: how much the initial network doubts it, and how far the
-    estimate has it from where the detector and from where that network has it."""
+    hints: Tensor
+    """(B, T, 33, HINTS), 0 where nobody is seen."""
     time_s: Tensor
     """(B, T)."""
 
@@ -163,8 +168,10 @@ class DAN(nn.Module):
         self.cells = nn.Conv2d(2 * s.features, s.features, 1)
         self.bone = nn.Parameter(0.1 * torch.randn(len(body.parents), 16))
         self.usual = nn.Parameter(torch.zeros(body.hierarchy.sizes[WORK_LEVEL]))
-        self.overview, self.doubts = nn.Linear(s.width, s.head), nn.Linear(DOUBTS * LANDMARKS, s.head)
-        self.head = nn.Sequential(nn.Linear(2 * s.features + 16 + 2 + DOUBTS, s.head), nn.GELU(), nn.Linear(s.head, 2))
+        self.overview, self.hints = nn.Linear(s.width, s.head), nn.Linear(HINTS * LANDMARKS, s.head)
+        self.hint = nn.Linear(HINTS, s.hint)
+        self.landmark = nn.Parameter(0.1 * torch.randn(LANDMARKS, s.hint))
+        self.head = nn.Sequential(nn.Linear(2 * s.features + 16 + 2 + s.hint, s.head), nn.GELU(), nn.Linear(s.head, 2))
 
     def forward(self, given: DanInput) -> DanOutput:
         batch, frames = given.time_s.shape
@@ -217,10 +224,9 @@ class DAN(nn.Module):
         of_bone, share = self.body.on_bones(own, seen[..., 0])
         bone = self.bone.expand(batch, frames, -1, -1)
         carried = self.body.carried(HEAD_LEVEL) @ torch.cat([of_bone, share[..., None], bone], -1)
-        doubts = given.doubts_m.clamp(1e-3, 3.0).log()
-        near = self.body.from_landmarks(doubts, HEAD_LEVEL)
+        near = self.body.from_landmarks(functional.gelu(self.hint(given.hints)) + self.landmark, HEAD_LEVEL)
         first, rest = self.head[0], self.head[1:]
-        frame = self.overview(whole).unflatten(0, (batch, frames)) + self.doubts(doubts.flatten(-2))
+        frame = self.overview(whole).unflatten(0, (batch, frames)) + self.hints(given.hints.flatten(-2))
         raw = rest(first(torch.cat([own, seen, carried, near], -1)) + frame[:, :, None])
         raw = self.body.hierarchy.unpool(raw, WORK_LEVEL).float()
         sigma_mm = (USUAL_MM * (raw[..., 1] + self.usual).clamp(-8, 8).exp()).clamp(*SIGMA_MM)

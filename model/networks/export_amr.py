@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .attention import DAN, DOUBTS, DanInput, DanOutput
+from .attention import DAN, HINTS, DanInput, DanOutput
 from .body_map import HEAD_LEVEL, LANDMARKS, WORK_LEVEL
 from .evidence_maps import FRAME_CHANNELS, MESH_CHANNELS, MESH_PX, SIGN_CHANNELS, SIGNS_PX
 from .export import write_onnx
@@ -46,7 +46,7 @@ def export_attention(net: DAN, path: Path) -> None:
         torch.zeros(*shape, MESH_CHANNELS, MESH_PX, MESH_PX, device=device),
         torch.full((*shape, count, 2), 0.5, device=device),
         torch.ones(*shape, count, dtype=torch.bool, device=device),
-        torch.full((*shape, LANDMARKS, DOUBTS), 0.1, device=device),
+        torch.zeros(*shape, LANDMARKS, HINTS, device=device),
         torch.zeros(*shape, device=device),
     )
     sizes = {name: {0: "batch", 1: "frames"} for name in (*DAN_INPUTS, *DAN_OUTPUTS)}

@@ -32,15 +32,14 @@ from .looking import BONE_SIGHT, RESIDUALS, SIGHT, BoneSight
 
 _LARGEST_TURN = 0.6
 """Radians; a bone that is wrong by more needs another start."""
-SHARES = (0.4, 0.3, 0.2, 0.1)
-"""Of the bound, for each level: what the levels add up to stays within it."""
 
 
 @dataclass(frozen=True)
 class HrnSettings:
     """Size and bounds of the network.
 
-    ``reach``: bound of the moves, in uncertainties. ``most_mm``: of the vertices' in any case, small, so that
+    ``reach``: bound of the moves, in uncertainties; ``shares`` of it, for each level: what the levels add up to stays
+    within it. ``most_mm``: of the vertices' in any case, small, so that
     they can't stand for another build. ``smooth_s``: standard
     deviation of the filter over frames. ``threshold``: of A, for a vertex to be active.
     """
@@ -55,6 +54,7 @@ class HrnSettings:
     widths: tuple[int, ...] = (96, 96, 64, 64)
     blocks: tuple[int, ...] = (2, 2, 2, 1)
     reach: float = 3.0
+    shares: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
     most_mm: float = 20.0
     smooth_s: float = 0.03
     threshold: float = 0.25
@@ -232,7 +232,7 @@ class HRN(nn.Module):
                 features, move = stage(features, rows.parents, rows.weights, seen, rows.active, rows.around)
             features, move = features.float(), move.float()
             move = _filtered(_squashed(move), rows.pairs, kernel, tree.sizes[level])
-            bound = (SHARES[level] * gates[level] * limits[level]).reshape(-1, 1)[rows.pairs]
+            bound = (self.settings.shares[level] * gates[level] * limits[level]).reshape(-1, 1)[rows.pairs]
             offsets.append(flat.index_add(0, rows.pairs, bound * move).reshape(above.shape))
         for level in range(len(stages), tree.last + 1):
             still = turn.new_zeros(*turn.shape[:2], tree.sizes[level], 3)

@@ -20,6 +20,8 @@ from model.networks.evidence_maps import MeshDrawer, landmark_maps
 from model.networks.looking import Looking, People, PosedBody, Posture
 
 LEAST_DEPTH_M = 0.05
+_USUAL = 0.1
+"""Of what is far, in metres and in sides of the crop."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +113,20 @@ def prepare(body: BodyMap, kinematics: Kinematics, drawer: MeshDrawer, start: St
         mesh=drawn.maps.unflatten(0, shape) * there[..., None, None],
         where=drawn.where.unflatten(0, shape),
         visible=drawn.visible.unflatten(0, shape) & there,
-        doubts_m=_doubts_m(points.unflatten(0, shape), start, seen),
+        hints=_hints(points.unflatten(0, shape), residual, start, seen),
         time_s=seen.time_s,
     )
     return Prepared(body, kinematics, start, seen, given)
 
 
-def _doubts_m(points: Tensor, start: Start, seen: Seen) -> Tensor:
-    """(B, T, 33, DOUBTS) of ``DanInput``; ``points`` (B, T, 33, 3) of the estimate."""
+def _hints(points: Tensor, missed: Tensor, start: Start, seen: Seen) -> Tensor:
+    """(B, T, 33, HINTS) of ``DanInput``; of the estimate ``points`` (B, T, 33, 3), camera axes, and ``missed``
+    (B, T, 33, 2), by how much the detector has them elsewhere in the crop."""
     about = points - points[:, :, [LEFT_HIP, RIGHT_HIP]].mean(2, keepdim=True)
-    sigma, there = start.sigma_m[..., None], seen.present[..., None, None]
-    apart = (seen.lifted_m.transpose(2, 3) - about[..., None, :]).norm(dim=-1)
-    return torch.cat([sigma, torch.where(there, apart, sigma)], -1)
+    apart_m = (seen.lifted_m.transpose(2, 3) - about[..., None, :]).norm(dim=-1)
+    far = torch.cat([start.sigma_m[..., None], apart_m, missed.norm(dim=-1, keepdim=True)], -1)
+    hints = torch.cat([(far.clamp(1e-3, 3.0) / _USUAL).log(), seen.confidence[..., None]], -1)
+    return hints * seen.present[..., None, None]
 
 
 def landmark_points(body: BodyMap, posed: PosedBody) -> Tensor:

@@ -1,6 +1,7 @@
 """``python -m model train uncertainty``: DAN without HRN, for how wrong the estimate is as it stands.
 
-What is expected of a vertex begins with what is usual for it, and DAN learns what is more and what is less.  Estimates
+What is expected of a vertex begins with what is usual for it, and DAN learns what is more and what is less; a clip is
+taken as a whole, so that it also learns when a vertex is further off than at other times.  Estimates
 are those of the product, neither moved towards the truth nor away from it: an error that nothing shows can't be told.
 """
 
@@ -16,13 +17,16 @@ from model.evaluate.uncertainty import VERTEX_STRIDE, spearman_pooled, spearman_
 from model.networks.attention import DAN, SIGMA_MM, USUAL_MM
 from model.networks.refinement import HRN
 
-from .run import Budget, Run
+from .run import SEED, Budget, Run
+from .variants import Variant
 
 BUDGETS = {
-    "small": Budget(900, 0, 2, 16, rate=7e-4, look=300),
-    "full": Budget(20_000, 0, 16, 16, rate=7e-4, average=0.999),
+    "small": Budget(900, 0, 1, 16, rate=7e-4, look=150),
+    "full": Budget(20_000, 0, 8, 16, rate=7e-4, average=0.999),
 }
-"""Steps are those of ``refinement``."""
+"""Steps are those of ``refinement``, the batch is in clips."""
+EACH = 3
+"""Windows of a clip."""
 USUAL_OF = 200
 """Clips that what is usual is taken from."""
 
@@ -30,8 +34,10 @@ USUAL_OF = 200
 class Alone(Run):
     """A run of DAN; arguments as of :class:`Run`."""
 
-    def __init__(self, folder: Path, stock: Path, budget: Budget, device: str) -> None:
-        super().__init__(folder, stock, budget, device)
+    def __init__(
+        self, folder: Path, stock: Path, budget: Budget, device: str, variant: Variant | None = None, seed: int = SEED
+    ) -> None:
+        super().__init__(folder, stock, budget, device, variant, seed)
         if self._step == 0:
             usual = (self._usual_mm() / USUAL_MM).log()
             with torch.no_grad():
@@ -48,13 +54,15 @@ class Alone(Run):
         return (1000 * torch.stack(means).mean(0)).clamp(min=SIGMA_MM[0])
 
     def _terms(self, rng: torch.Generator) -> dict[str, Tensor]:
-        b = self._budget
-        prepared, judge = self._ready(*self._windows.batch(b.batch, b.frames, rng, astray=False))
+        windows, frames = self._variant.windows(self._budget.frames)
+        each = EACH * windows
+        prepared, judge = self._ready(*self._windows.stretches(self._budget.batch, each, frames, rng))
         dan, (true, _) = self._nets(prepared), judge.goal()
-        return judge.told_terms(dan, (judge.refined(None) - true).norm(dim=-1))
+        error_m = (judge.refined(None) - true).norm(dim=-1)
+        return judge.told_terms(dan, error_m) | {"within": judge.within_term(dan, error_m, each)}
 
     def _value(self, held: dict[str, float]) -> float:
-        return held["sigma"]
+        return held["sigma"] + 1 - held["within"]
 
     def _shipped(self) -> tuple[tuple[str, DAN | HRN], ...]:
         return (("attention", self._nets.dan),)

@@ -25,9 +25,11 @@ from .windows import Truth
 
 PRICE_MM = 2.0
 """What a vertex's refinement must gain for another look at it to pay."""
+_LEAST_ERROR_M, _STEADY = 0.002, 2e-4
+"""Errors below it are alike; and the variance (of logarithms) below which a value counts as steady."""
 WEIGHTS = {
     "pose": 10.0, "vertices": 5.0, "finest": 5.0, "motion": 2.0, "picture": 4.0, "offsets": 0.5, "sigma": 0.05,
-    "silhouette": 0.1, "attention": 0.3, "mask": 0.05, "spent": 0.005,
+    "within": 0.05, "silhouette": 0.1, "attention": 0.3, "mask": 0.05, "spent": 0.005,
 }  # fmt: skip
 
 
@@ -102,6 +104,20 @@ class Judge:
                 functional.binary_cross_entropy_with_logits(dan.silhouette, self.truth.mask, reduction="none")
             ),
         }
+
+    def within_term(self, dan: DanOutput, error_m: Tensor, each: int) -> Tensor:
+        """How far, over the frames of a clip, the uncertainty of a vertex is from going with its error: 1 less the
+        correlation of their logarithms, the mean over the vertices; ``each`` windows in turn are of one clip."""
+
+        def about_its_mean(values: Tensor) -> Tensor:
+            values = values.log().unflatten(0, (-1, each)).flatten(1, 2)
+            return (values - (values * weight).sum(1, keepdim=True)) * weight.sqrt()
+
+        weight = self.seen.present.to(error_m).unflatten(0, (-1, each)).flatten(1, 2)[..., None]
+        weight = weight / weight.sum(1, keepdim=True).clamp(min=1)
+        told, error = about_its_mean(dan.sigma_mm), about_its_mean(1000 * error_m.clamp(min=_LEAST_ERROR_M))
+        size = ((told.square().sum(1) + _STEADY) * (error.square().sum(1) + _STEADY)).sqrt()
+        return 1 - ((told * error).sum(1) / size).mean()
 
     def _mean(self, values: Tensor) -> Tensor:
         """Of (B, T, ...); frames without the person count less."""

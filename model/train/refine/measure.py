@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +14,15 @@ from torch import Tensor
 from model.body.skinning import Kinematics
 from model.estimate.take_builder import JOINT12_LANDMARKS
 from model.evaluate.metrics import procrustes
-from model.networks.attention import DAN
 from model.networks.body_map import BodyMap
 from model.networks.evidence_maps import MeshDrawer
 from model.networks.looking import PosedBody
-from model.networks.refinement import HRN
 from model.refine.budget import Budget
 from model.refine.inputs import landmark_points, prepare
 from model.refine.refiner import WINDOW
 
 from .losses import Judge
+from .variants import Networks
 from .windows import Windows
 
 Array = NDArray[np.floating]
@@ -49,50 +49,71 @@ class Measured:
     """(N,) mean of the detector's."""
     speed_m_s: Array
     """(N,) mean of the true vertices about the hips."""
+    seconds: Array
+    """(N,) what drawing and networks took."""
 
 
 @torch.no_grad()
 def measure(
-    dan: DAN, hrn: HRN | None, kinematics: Kinematics, windows: Windows, clips: list[int],
-    report: Callable[[], None] = lambda: None,
+    nets: Networks, kinematics: Kinematics, windows: Windows, clips: list[int],
+    report: Callable[[], None] = lambda: None, refines: bool = True,
 ) -> Measured:  # fmt: skip
-    """Refine ``clips`` in standard quality; without HRN they stay as they are."""
-    body, budget = dan.body, Budget.of("standard")
-    drawer, rows = MeshDrawer(body), list[dict[str, Array]]()
-    dan.eval()
+    """Refine ``clips`` in standard quality; unless HRN ``refines`` they stay as they are."""
+    body, rows, rng = nets.dan.body, list[dict[str, Array]](), torch.Generator().manual_seed(0)
+    drawer = MeshDrawer(body)
+    nets.eval()
     for number in clips:
         frames = windows.frames(number)
         for first in range(0, frames, WINDOW):
             length = min(WINDOW, frames - first)
-            start, seen, truth = windows.windows([number], [first], length)
+            count, each = nets.variant.windows(length)
+            start, seen, truth = windows.windows([number] * count, [first + k * each for k in range(count)], each)
+            began = time.perf_counter()
             ready = prepare(body, kinematics, drawer, start, seen)
-            output = dan(ready.given)
-            attention = ready.attention(output)
+            output = nets(ready)
+            attention = nets.variant.attended(ready, output, rng)
             refined = None
-            if hrn is not None:
-                threshold = budget.threshold(attention, 1.0, hrn.settings.threshold)
-                refined = hrn.eval()(ready.look(output), attention, output.sigma_mm, seen.time_s, threshold)
+            if refines:
+                refined = nets.refine(ready, output, attention, threshold=_threshold(nets, attention))
+            seconds = time.perf_counter() - began
             judge = Judge(body, kinematics, start, seen, truth)
-            true, _ = judge.goal()
+            true = judge.goal()[0].flatten(0, 1)
             joints = [_joints_m(body, posed) for posed in (judge.true(), judge.posed(None), judge.posed(refined))]
-            speed = (
-                (true.diff(dim=1).norm(dim=-1).mean(-1) / seen.time_s.diff(dim=1)) if length > 1 else true[..., 0, 0]
-            )
-            there = seen.present[0].numpy()
+            time_s = seen.time_s.flatten() if each > 1 else windows.times_s(number)[first : first + length]
+            speed = true.diff(dim=0).norm(dim=-1).mean(-1) / time_s.diff() if length > 1 else true[:, 0, 0]
+            there = seen.present.flatten().numpy()
             rows.append(
                 {name: np.asarray(value)[there] for name, value in {
                     "clip": np.full(length, number),
-                    "before_mm": 1000 * (judge.refined(None) - true).norm(dim=-1)[0].numpy(),
-                    "after_mm": 1000 * (judge.refined(refined) - true).norm(dim=-1)[0].numpy(),
-                    "sigma_mm": output.sigma_mm[0].numpy(),
-                    "attention": attention[0].numpy(),
+                    "before_mm": 1000 * (judge.refined(None).flatten(0, 1) - true).norm(dim=-1).numpy(),
+                    "after_mm": 1000 * (judge.refined(refined).flatten(0, 1) - true).norm(dim=-1).numpy(),
+                    "sigma_mm": output.sigma_mm.flatten(0, 1).numpy(),
+                    "attention": attention.flatten(0, 1).numpy(),
                     "joints_mm": np.stack([_joint_errors_mm(joints[0], j) for j in joints[1:]], 1),
-                    "confidence": seen.confidence[0].mean(-1).numpy(),
-                    "speed_m_s": np.resize(speed[0].numpy(), length),
+                    "confidence": seen.confidence.flatten(0, 1).mean(-1).numpy(),
+                    "speed_m_s": np.resize(speed.numpy(), length),
+                    "seconds": np.full(length, seconds / length),
                 }.items()}
             )  # fmt: skip
         report()
     return Measured(**{name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+
+
+def thirds(frames: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
+    """Which frames of what was ``Measured``: all, and the third that is hidden most or moves fastest."""
+    confidence, speed = frames["confidence"], frames["speed_m_s"]
+    return {
+        "all": np.ones(len(confidence), bool),
+        "least seen third": confidence <= np.quantile(confidence, 1 / 3),
+        "fastest third": speed >= np.quantile(speed, 2 / 3),
+    }
+
+
+def _threshold(nets: Networks, attention: Tensor) -> float:
+    """The budget's, where the network's own attention spends it; everything is worked on where A = 1 everywhere."""
+    if nets.variant.attention == "everywhere":
+        return -1.0
+    return Budget.of("standard").threshold(attention, 1.0, nets.hrn.settings.threshold)
 
 
 def _joints_m(body: BodyMap, posed: PosedBody) -> Array:

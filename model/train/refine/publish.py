@@ -36,9 +36,10 @@ from model.refine.refiner import ATTENTION_FILE, REFINEMENT_FILE, Calibration, r
 from ..curves import in_lines, read_columns
 from ..initial.data import pose_space
 from . import alone as alone_run
-from .measure import Measured, measure
-from .run import BUDGETS, SEED, Networks
+from .measure import Measured, measure, thirds
+from .run import BUDGETS, SEED
 from .stock import footage_of
+from .variants import Networks
 from .windows import Windows
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -72,19 +73,10 @@ def figures(measured: Measured, calibration: Calibration) -> dict[str, float | N
     }
 
 
-def thirds(measured: Measured) -> dict[str, NDArray[np.bool_]]:
-    """Which frames: all, and the third that is hidden most or moves fastest."""
-    return {
-        "all": np.ones(len(measured.clip), bool),
-        "least seen third": measured.confidence <= np.quantile(measured.confidence, 1 / 3),
-        "fastest third": measured.speed_m_s >= np.quantile(measured.speed_m_s, 2 / 3),
-    }
-
-
 def rows(name: str, measured: Measured) -> list[str]:
     """Of the card's table."""
     lines = []
-    for where, use in thirds(measured).items():
+    for where, use in thirds(vars(measured)).items():
         vertex = [float(values[use].mean()) for values in (measured.before_mm, measured.after_mm)]
         joints = measured.joints_mm[use].mean(0)
         change = 100 * (vertex[1] / vertex[0] - 1)
@@ -159,17 +151,17 @@ def main() -> None:
     dan, dan_about = read_dan(run_folder, body)
     hrn, hrn_about = (None, {}) if alone else read_hrn(run_folder, body)
     torch.manual_seed(SEED)
-    untrained = Networks(body)
+    networks, untrained = Networks(body), Networks(body)
+    networks.dan, networks.hrn = dan, networks.hrn if hrn is None else hrn
     windows = Windows(footage_of("validation", arguments.stock), space.body, body)
     chosen, held = (list(range(first, len(windows), 2)) for first in (0, 1))
     with tqdm(total=len(chosen) + 2 * len(held), desc="validation", disable=None) as bar:
 
-        def run(dan: DAN, hrn: HRN | None, clips: list[int]) -> Measured:
-            return measure(dan, hrn, space.body.kinematics, windows, clips, lambda: bar.update() and None)
+        def run(nets: Networks, clips: list[int]) -> Measured:
+            return measure(nets, space.body.kinematics, windows, clips, lambda: bar.update() and None, not alone)
 
-        calibration = calibrated(run(dan, hrn, chosen))
-        trained = run(dan, hrn, held)
-        control = run(untrained.dan, None if alone else untrained.hrn, held)
+        calibration = calibrated(run(networks, chosen))
+        trained, control = run(networks, held), run(untrained, held)
         table = rows("trained", trained) + rows("untrained", control)
     columns = read_columns(run_folder / "curve.csv")
     of_control = figures(control, Calibration())

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from model.body.hierarchy import Hierarchy
 from model.networks.attention import DAN, DanOutput
 from model.networks.body_map import BodyMap
 from model.networks.evidence_maps import MeshDrawer
-from model.networks.refinement import HRN, HrnOutput
+from model.networks.refinement import HRN
 from model.networks.weights import save_weights
 from model.paths import assets_folder
 from model.refine.inputs import Prepared, Seen, Start, prepare
@@ -32,6 +32,7 @@ from ..initial.data import pose_space
 from ..optimisers import muon_and_adamw
 from .losses import Judge, total
 from .stock import PARTS, footage_of
+from .variants import Networks, Variant
 from .windows import Truth, Windows, masks
 
 SEED = 2027
@@ -65,44 +66,29 @@ BUDGETS = {
 """For two processor cores and for a GPU; the networks are the same."""
 
 
-class Networks(nn.Module):
-    """Both, as one thing to train."""
-
-    def __init__(self, body: BodyMap) -> None:
-        super().__init__()
-        self.dan, self.hrn = DAN(body), HRN(body)
-
-    def forward(self, prepared: Prepared) -> DanOutput:
-        """DAN in half precision, its answer in single."""
-        with torch.autocast(prepared.given.features.device.type, torch.bfloat16):
-            output: DanOutput = self.dan(prepared.given)
-        return DanOutput(**{name: value.float() for name, value in vars(output).items()})
-
-    def refine(self, prepared: Prepared, dan: DanOutput, attention: Tensor, levels: int | None = None) -> HrnOutput:
-        output: HrnOutput = self.hrn(prepared.look(dan), attention, dan.sigma_mm, prepared.given.time_s, levels=levels)
-        return output
-
-
 class Run:
     """One training run in a folder: checkpoint, curve, weights.
 
     Args:
         folder: of the run. stock: folder with the parts. budget: its cost.
-        device: where to compute.
+        device: where to compute. variant: what is left out. seed: of everything.
     """
 
-    def __init__(self, folder: Path, stock: Path, budget: Budget, device: str) -> None:
+    def __init__(
+        self, folder: Path, stock: Path, budget: Budget, device: str, variant: Variant | None = None, seed: int = SEED
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._budget, self._device = folder, budget, torch.device(device)
+        self._folder, self._budget, self._device, self._seed = folder, budget, torch.device(device), seed
+        self._variant = variant or Variant()
         space = pose_space()
         body = space.body
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         body_map = BodyMap(body, space.skeleton, Hierarchy.load(assets_folder()))
         self._windows, self._held = (Windows(footage_of(use, stock), body, body_map) for use in PARTS)
         self._map = body_map.to(self._device)
         self._kinematics = body.kinematics.to(self._device)
         self._drawer = MeshDrawer(self._map).to(self._device)
-        self._nets = Networks(self._map).to(self._device)
+        self._nets = Networks(self._map, self._variant).to(self._device)
         self._optimisers = muon_and_adamw(self._nets, budget.rate, _within, 0.02)
         self._average = {k: v.detach().clone() for k, v in self._nets.state_dict().items()}
         self._step, self._best = 0, math.inf
@@ -123,6 +109,11 @@ class Run:
         self._save()
         return True
 
+    def averaged(self) -> Networks:
+        """The networks with the averaged weights; the run doesn't go on from here."""
+        self._nets.load_state_dict(self._average)
+        return self._nets.eval()
+
     @property
     def _attends(self) -> bool:
         """Whether DAN's own attention is at work."""
@@ -133,7 +124,7 @@ class Run:
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self._rate()
-        terms = self._terms(torch.Generator().manual_seed(SEED * 1_000_003 + self._step))
+        terms = self._terms(torch.Generator().manual_seed(self._seed * 1_000_003 + self._step))
         loss = total(terms)
         self._nets.zero_grad()
         loss.backward()
@@ -150,16 +141,18 @@ class Run:
 
     def _terms(self, rng: torch.Generator) -> dict[str, Tensor]:
         """The losses of a batch."""
-        b = self._budget
-        prepared, judge = self._ready(*self._windows.batch(b.batch, b.frames, rng))
+        windows, frames = self._variant.windows(self._budget.frames)
+        windows *= self._budget.batch
+        prepared, judge = self._ready(*self._windows.batch(windows, frames, rng))
         dan, goal = self._nets(prepared), judge.goal()
         terms: dict[str, Tensor] = {}
-        if self._attends:
-            attention = prepared.attention(dan)
-            terms |= self._pays(judge, prepared, dan, goal[0])
+        if self._attends or self._variant.attention == "everywhere":
+            attention = self._variant.attended(prepared, dan, rng)
         else:
             count = prepared.given.where.shape[2]
-            attention = self._placed(masks(self._windows.body_map, b.batch, b.frames, count, rng))
+            attention = self._placed(masks(self._windows.body_map, windows, frames, count, rng))
+        if self._attends:
+            terms |= self._pays(judge, prepared, dan, goal[0])
         output = self._nets.refine(prepared, dan, attention, LEVELS[self._step % len(LEVELS)])
         return terms | judge.terms(output, dan, goal)
 

@@ -60,16 +60,26 @@ class Windows:
     def __len__(self) -> int:
         return len(self._clips)
 
-    def batch(self, count: int, frames: int, rng: torch.Generator, astray: bool = True) -> tuple[Start, Seen, Truth]:
-        """``count`` windows of ``frames`` from anywhere, seen otherwise and, if ``astray``, estimated otherwise."""
-        chosen = [int(v) for v in torch.randint(len(self._clips), (count,), generator=rng)]
-        starts = [
-            int(torch.randint(max(len(self._clips[k].time_s) - frames, 0) + 1, (), generator=rng)) for k in chosen
-        ]
-        start, seen, truth = self.windows(chosen, starts, frames)
-        if astray:
-            start = self._astray(self._near(start, truth, rng), rng)
+    def batch(self, count: int, frames: int, rng: torch.Generator) -> tuple[Start, Seen, Truth]:
+        """``count`` windows of ``frames`` from anywhere, estimated and seen otherwise."""
+        start, seen, truth = self._drawn(count, 1, frames, rng)
+        return self._astray(self._near(start, truth, rng), rng), _faded(seen, rng), truth
+
+    def stretches(self, clips: int, each: int, frames: int, rng: torch.Generator) -> tuple[Start, Seen, Truth]:
+        """``each`` windows of ``frames`` one after another of so many ``clips``, seen otherwise."""
+        start, seen, truth = self._drawn(clips, each, frames, rng)
         return start, _faded(seen, rng), truth
+
+    def _drawn(self, clips: int, each: int, frames: int, rng: torch.Generator) -> tuple[Start, Seen, Truth]:
+        chosen = [int(v) for v in torch.randint(len(self._clips), (clips,), generator=rng)]
+        lengths = [self.frames(k) for k in chosen]
+        begin = [int(torch.randint(max(length - each * frames, 0) + 1, (), generator=rng)) for length in lengths]
+        firsts = [
+            min(first + part * frames, max(length - frames, 0))
+            for first, length in zip(begin, lengths, strict=True)
+            for part in range(each)
+        ]
+        return self.windows([k for k in chosen for _ in range(each)], firsts, frames)
 
     def held(self, frames: int, stride: int) -> list[tuple[list[int], list[int]]]:
         """Which windows to choose by: of every second clip (the others are for judging what was chosen), one window for
@@ -84,6 +94,10 @@ class Windows:
     def frames(self, clip: int) -> int:
         """Its length."""
         return len(self._clips[clip].time_s)
+
+    def times_s(self, clip: int) -> Tensor:
+        """(T,) of its frames."""
+        return torch.from_numpy(self._clips[clip].time_s)
 
     def windows(self, clips: list[int], firsts: list[int], frames: int) -> tuple[Start, Seen, Truth]:
         """Windows as they are."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.networks.attention import DAN, DOUBTS, DanInput, DanOutput, DanSettings
+from model.networks.attention import DAN, HINTS, DanInput, DanOutput, DanSettings
 from model.networks.evidence_maps import FRAME_CHANNELS, SIGN_CHANNELS
 from model.networks.weights import MAX_BYTES, read_weights, save_weights
 
@@ -34,7 +34,7 @@ def windows(stage: Stage, count: int, frames: int, seed: int = 0) -> DanInput:
         mesh=drawn.maps.unflatten(0, shape),
         where=drawn.where.unflatten(0, shape),
         visible=drawn.visible.unflatten(0, shape),
-        doubts_m=0.03 + 0.1 * torch.rand(*shape, 33, DOUBTS, generator=random),
+        hints=torch.randn(*shape, 33, HINTS, generator=random),
         time_s=torch.arange(frames).expand(count, -1) / 30.0,
     )
 
@@ -105,15 +105,14 @@ def test_a_seen_vertex_has_the_mask_where_it_projects_and_a_hidden_one_has_not(s
 def test_what_is_hidden_depends_on_its_own_bones_and_landmarks(stage: Stage) -> None:
     """Not on what is sampled in front of it: the features there count for the seen vertices only."""
     net, given = network(stage), windows(stage, 1, 1)
-    doubt = given.doubts_m.clone()
-    doubt[:, :, [27, 29, 31]] += 0.3  # the left foot's
-    doubted = part(DanInput(**{**vars(given), "doubts_m": doubt}), slice(None))
-    assert (
-        (answer(net, doubted).sigma_mm - answer(net, given).sigma_mm).abs() > 1e-6
-    ).all()  # all doubts tell of a clip
+    hints = given.hints.clone()
+    hints[:, :, [27, 29, 31]] += 0.3  # the left foot's
+    other = part(DanInput(**{**vars(given), "hints": hints}), slice(None))
+    change = (answer(net, other).sigma_mm - answer(net, given).sigma_mm).abs()
+    assert (change > 1e-6).all()  # each tells of the clip
     with torch.no_grad():
-        net.doubts.weight.zero_()
-    change = (answer(net, doubted).vertex_logit - answer(net, given).vertex_logit)[0, 0].abs()
+        net.hints.weight.zero_()
+    change = (answer(net, other).vertex_logit - answer(net, given).vertex_logit)[0, 0].abs()
     hidden = ~given.visible[0, 0]
     names = [stage.body.bone_names[b] for b in stage.map.hierarchy.bone(2).tolist()]
     foot = torch.tensor([name == "foot.L" for name in names])

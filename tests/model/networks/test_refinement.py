@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.networks.looking import Looking
-from model.networks.refinement import HRN, SHARES, HrnOutput, HrnSettings
+from model.networks.refinement import HRN, HrnOutput, HrnSettings
 from model.networks.weights import MAX_BYTES, read_weights, save_weights
 
 from .conftest import Stage
@@ -124,7 +124,7 @@ def test_uncertainty_bounds_every_move(stage: Stage) -> None:
     for level, limit in bounds.items():
         length = output.offsets_m[level].norm(dim=-1)
         assert (length <= limit.clamp(max=TINY.most_mm / 1000) + 1e-6).all()
-        assert length.max() > SHARES[level] * limit.min()
+        assert length.max() > TINY.shares[level] * limit.min()
     doubt, _ = stage.map.on_bones(tree.pool(sigma_mm[..., None], 2))
     reach_m = TINY.reach * doubt[..., 0] / 1000.0
     assert (output.turn.norm(dim=-1) * stage.map.lever_m <= reach_m + 1e-5).all()

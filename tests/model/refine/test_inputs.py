@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from model.networks.attention import DAN
+from model.networks.attention import DAN, HINTS
 from model.networks.evidence_maps import RESIDUAL_SCALE, MeshDrawer
 from model.networks.looking import People
 from model.networks.refinement import HRN
@@ -61,16 +61,18 @@ def test_a_frame_without_the_person_shows_nothing(stage: Stage) -> None:
     assert attention[0, 1].max() == 0 and torch.equal(attention[0, 0], output.attention[0, 0])
 
 
-def test_doubts_are_how_far_others_have_the_landmarks(stage: Stage) -> None:
-    start, seen = scene(stage, 2, 3)
+def test_hints_are_how_far_others_have_the_landmarks(stage: Stage) -> None:
+    start, seen = scene(stage, 2, 3, 0.02)
     there = seen.present.clone()
     there[1, 2] = False
-    moved = seen.lifted_m + torch.tensor([[0.03], [0.05]])[..., None] * torch.tensor([0.0, 0.6, 0.8])
-    given = prepared(stage, start, replace(seen, lifted_m=moved, present=there)).given
-    sigma, apart = given.doubts_m[..., 0], given.doubts_m[..., 1:]
-    assert torch.equal(sigma, start.sigma_m)
-    assert torch.allclose(apart[there], torch.tensor([0.03, 0.05]).expand_as(apart[there]), atol=2e-4)
-    assert torch.equal(apart[1, 2], sigma[1, 2, :, None].expand(-1, 2))
+    aside = torch.tensor([[0.03], [0.05]])[..., None] * torch.tensor([0.0, 0.6, 0.8])
+    hints = prepared(stage, start, replace(seen, lifted_m=seen.lifted_m + aside, present=there)).given.hints
+    assert hints.shape[-1] == HINTS and (hints[1, 2] == 0).all()
+    sigma_m, apart_m, missed = (0.1 * hints[there][..., :4].exp()).split([1, 2, 1], -1)
+    assert torch.allclose(sigma_m[..., 0], start.sigma_m[there], atol=1e-5)
+    assert torch.allclose(apart_m, torch.tensor([0.03, 0.05]).expand_as(apart_m), atol=2e-4)
+    assert torch.allclose(missed, torch.tensor(0.02).expand_as(missed), atol=2e-4)
+    assert torch.equal(hints[there][..., 4], seen.confidence[there])
 
 
 def test_the_refinement_looks_at_the_same_landmarks(stage: Stage) -> None:

@@ -10,69 +10,21 @@ import pytest
 import torch
 
 from model.body import AnnyBody
-from model.body.hierarchy import Hierarchy
-from model.estimate.rotation import matrix_from_rotvec
 from model.networks.attention import DAN, USUAL_MM
 from model.networks.body_map import BodyMap
-from model.networks.evidence_maps import FRAME_CHANNELS, MeshDrawer
+from model.networks.evidence_maps import MeshDrawer
 from model.networks.refinement import HRN
 from model.networks.weights import read_weights
 from model.refine.inputs import prepare
-from model.train.initial.data import pose_space
 from model.train.refine import run as training
 from model.train.refine.alone import Alone
 from model.train.refine.losses import Judge
-from model.train.refine.run import Budget, Networks, Run
-from model.train.refine.stock import PARTS, Footage, footage_of
+from model.train.refine.run import Budget, Run
+from model.train.refine.stock import Footage, footage_of
+from model.train.refine.variants import Networks
 from model.train.refine.windows import Windows, masks
 
-FRAMES = 10
-UPRIGHT = torch.tensor([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
-
-
-def footage(body: AnnyBody, seed: int) -> Footage:
-    """Somebody whose estimate is right."""
-    random = torch.Generator().manual_seed(seed)
-    local = torch.eye(3).repeat(FRAMES, len(body.bone_names), 1, 1)
-    local[:, 1:5] = matrix_from_rotvec(0.2 * torch.randn(1, 4, 3, generator=random)).expand(FRAMES, -1, -1, -1)
-    local[:, 0] = UPRIGHT
-    root = torch.tensor([0.1, 0.0, 4.0]).expand(FRAMES, 3)
-    crop_K = torch.tensor([[1.8, 0, 0.45], [0, 1.8, 0.5], [0, 0, 1]]).expand(FRAMES, 3, 3)
-    numbers = {"local": local, "root_cam_m": root, "shape": body.default_shape()}
-    numbers |= {f"true_{name}": value for name, value in numbers.items()}
-    arrays = {name: value.numpy().astype(np.float32) for name, value in numbers.items()}
-    return Footage(
-        features=torch.randint(100, (FRAMES, FRAME_CHANNELS, 32, 32), generator=random).to(torch.uint8).numpy(),
-        lifted_m=np.zeros((FRAMES, 2, 33, 3), np.float32),
-        crop_K=crop_K.numpy(),
-        landmarks=torch.rand(FRAMES, 33, 2, generator=random).numpy(),
-        confidence=np.ones((FRAMES, 33), np.float32),
-        present=np.arange(FRAMES) != 3,
-        time_s=(np.arange(FRAMES) / 30).astype(np.float32),
-        sigma_m=np.full((FRAMES, 33), 0.05, np.float32),
-        true_focal=np.float32(1.0),
-        mask=np.zeros((FRAMES, 32, 32), np.uint8),
-        **arrays,
-    )
-
-
-@pytest.fixture(scope="module")
-def body() -> AnnyBody:
-    return pose_space().body
-
-
-@pytest.fixture(scope="module")
-def body_map(assets: Path, body: AnnyBody) -> BodyMap:
-    return BodyMap(body, pose_space().skeleton, Hierarchy.load(assets))
-
-
-@pytest.fixture(scope="module")
-def stock(body: AnnyBody, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stock")
-    for part in sum(PARTS.values(), ()):
-        (folder / part).mkdir()
-        footage(body, 5).save(folder / part / "000000.npz")
-    return folder
+from .conftest import FRAMES, footage
 
 
 def test_what_is_kept_is_read_back(stock: Path, body: AnnyBody) -> None:
@@ -100,6 +52,32 @@ def test_a_right_estimate_costs_nothing_and_a_wrong_one_what_it_is_off(
         aside = judge.terms(moved, dan, (true, where))
     assert float(aside["pose"]) < 1e-4  # about the hips
     assert float(aside["picture"]) == pytest.approx(1.8 * 0.1 / 4.0, rel=0.1)
+
+
+def test_uncertainty_is_asked_to_go_with_the_error_over_a_clip(stock: Path, body: AnnyBody, body_map: BodyMap) -> None:
+    windows = Windows(footage_of("refinement", stock), body, body_map)
+    start, seen, truth = windows.stretches(1, 3, 3, torch.Generator().manual_seed(0))
+    judge = Judge(body_map, body.kinematics, start, seen, truth)
+    dan = Networks(body_map)(prepare(body_map, body.kinematics, MeshDrawer(body_map), start, seen))
+    error_m = 0.01 + 0.05 * torch.rand(dan.sigma_mm.shape, generator=torch.Generator().manual_seed(1))
+    told = {"all": 3000 * error_m, "nothing": torch.full_like(error_m, 40.0), "the reverse": 1 / error_m}
+    for (said, sigma_mm), term in zip(told.items(), (0.0, 1.0, 2.0), strict=True):
+        assert float(judge.within_term(replace(dan, sigma_mm=sigma_mm), error_m, 3)) == pytest.approx(term, abs=0.01), (
+            said
+        )
+    absent = error_m.clone()
+    absent[~seen.present] = 9.0  # frames without the person don't count
+    assert float(judge.within_term(replace(dan, sigma_mm=told["all"]), absent, 3)) == pytest.approx(0.0, abs=0.01)
+
+
+def test_stretches_follow_each_other_in_one_clip(stock: Path, body: AnnyBody, body_map: BodyMap) -> None:
+    windows = Windows(footage_of("refinement", stock), body, body_map)
+    clips = [windows.windows([clip], [0], FRAMES)[1].landmarks[0, :, 0, 0] for clip in range(len(windows))]
+    _, seen, _ = windows.stretches(2, 3, 3, torch.Generator().manual_seed(0))
+    for row in seen.landmarks[..., 0, 0].reshape(2, 9):
+        assert any(torch.equal(row, clip[first : first + 9]) for clip in clips for first in (0, 1))
+    _, seen, _ = windows.stretches(1, 4, 3, torch.Generator().manual_seed(0))  # longer than the clip
+    assert any(torch.equal(seen.landmarks[3, :, 0, 0], clip[-3:]) for clip in clips)
 
 
 def test_attention_drawn_at_random_differs_between_bones_and_stays_in_bounds(body_map: BodyMap) -> None:
@@ -147,7 +125,7 @@ def test_alone_dan_begins_with_what_is_usual_and_goes_on(body: AnnyBody, tmp_pat
     assert again._step == 2 and again.go(10, 3)
     after = dict(again._nets.named_parameters())
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    assert {"dan.usual", "dan.overview.weight", "dan.doubts.weight", "dan.frame_net.known.weight"} <= moved
+    assert {"dan.usual", "dan.overview.weight", "dan.hint.weight", "dan.frame_net.known.weight"} <= moved
     assert not any(name.startswith("hrn.") for name in moved)
     assert sorted(path.name for path in (tmp_path / "run").glob("*.safetensors")) == ["amr_attention.safetensors"]
     DAN(run._map).load_state_dict(read_weights(tmp_path / "run" / "amr_attention.safetensors")[0])
@@ -157,7 +135,7 @@ def test_alone_dan_begins_with_what_is_usual_and_goes_on(body: AnnyBody, tmp_pat
 
 def test_all_parts_are_learned_from(stock: Path) -> None:
     found = [path.parent.name for path in footage_of("refinement", stock)]
-    assert found == ["refinement", "refinement_plain"]
+    assert found == ["refinement"] * 2 + ["refinement_plain"] * 2
 
 
 def test_an_empty_stock_says_how_to_fill_it(body: AnnyBody, body_map: BodyMap) -> None:
