@@ -103,7 +103,8 @@ def how(alone: bool) -> str:
     """By which command, and what weights are chosen by."""
     if alone:
         return f"""`python -m model train uncertainty` (seed {SEED}), without HRN, in up to
-  {alone_run.BUDGETS["small"].refinement} steps; chosen by the likelihood of the errors of validation clips"""
+  {alone_run.BUDGETS["small"].refinement} steps; chosen by the likelihood of the errors of validation clips and the
+  correlation with them over time"""
     budget = BUDGETS["small"]
     return f"""`python -m model train refinement`, then `attention` (seed {SEED}), both networks together, in up to
   {budget.refinement + budget.attention} steps; chosen by the error per vertex on validation clips"""

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from model import detect
 from model.body.hierarchy import Hierarchy
-from model.detect import Networks
 from model.evaluate.uncertainty import QUANTILES
 from model.networks.attention import DAN
 from model.networks.body_map import BodyMap
@@ -26,6 +26,7 @@ from model.train.initial.data import pose_space
 from model.train.initial.detected import Pool
 from model.train.refine.measure import Measured, measure
 from model.train.refine.stock import Stock
+from model.train.refine.variants import Networks
 from model.train.refine.windows import Windows
 from tests.model.made_capture import sequence, turned
 
@@ -39,7 +40,7 @@ def folder(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     crowd = Crowd.draw(space, seeds("test")["bodies"], 8)
     standing = sequence(turned(90, l_shoulder=("z", -60.0), r_shoulder=("z", 70.0), r_knee=("x", 20.0)))
     stage = Theatre(space, MotionBank(space, sample(space, 300, seed=seeds("test")["poses"][0]), [standing]), crowd)
-    networks = Networks.load(assets, torch.device("cpu"))
+    networks = detect.Networks.load(assets, torch.device("cpu"))
     pool = Pool(folder, FIRST, stage, crowd, ClipMaker(space, seeds("test")), networks, FRAMES)
     stock, number = Stock(folder, folder, FIRST), 0
     while len(list(folder.glob("*.npz"))) < CLIPS:
@@ -58,7 +59,9 @@ def body(assets: Path) -> BodyMap:
 def measured(folder: Path, dan: DAN) -> Measured:
     body = pose_space().body
     windows = Windows(sorted(folder.glob("*.npz")), body, dan.body)
-    return measure(dan, None, body.kinematics, windows, list(range(CLIPS)))
+    nets = Networks(dan.body)
+    nets.dan = dan
+    return measure(nets, body.kinematics, windows, list(range(CLIPS)), refines=False)
 
 
 @pytest.fixture(scope="module")
