@@ -100,7 +100,7 @@ def make(row: Row, folder: Path, stock: Path, device: str) -> dict[str, Array]:
 
 
 def _of_refinement(found: Measured) -> dict[str, Array]:
-    kept = {name: getattr(found, name) for name in ("clip", "joints_mm", "confidence", "speed_m_s", "seconds")}
+    kept = {name: getattr(found, name) for name in ("clip", "joints_mm", "confidence", "speed_m_s")}
     return kept | {name: getattr(found, name).mean(1) for name in ("before_mm", "after_mm", "attention")}
 
 

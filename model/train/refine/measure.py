@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -49,8 +48,6 @@ class Measured:
     """(N,) mean of the detector's."""
     speed_m_s: Array
     """(N,) mean of the true vertices about the hips."""
-    seconds: Array
-    """(N,) what drawing and networks took."""
 
 
 @torch.no_grad()
@@ -68,18 +65,16 @@ def measure(
             length = min(WINDOW, frames - first)
             count, each = nets.variant.windows(length)
             start, seen, truth = windows.windows([number] * count, [first + k * each for k in range(count)], each)
-            began = time.perf_counter()
             ready = prepare(body, kinematics, drawer, start, seen)
             output = nets(ready)
             attention = nets.variant.attended(ready, output, rng)
             refined = None
             if refines:
                 refined = nets.refine(ready, output, attention, threshold=_threshold(nets, attention))
-            seconds = time.perf_counter() - began
             judge = Judge(body, kinematics, start, seen, truth)
             true = judge.goal()[0].flatten(0, 1)
             joints = [_joints_m(body, posed) for posed in (judge.true(), judge.posed(None), judge.posed(refined))]
-            time_s = seen.time_s.flatten() if each > 1 else windows.times_s(number)[first : first + length]
+            time_s = windows.times_s(number)[first : first + length]
             speed = true.diff(dim=0).norm(dim=-1).mean(-1) / time_s.diff() if length > 1 else true[:, 0, 0]
             there = seen.present.flatten().numpy()
             rows.append(
@@ -92,7 +87,6 @@ def measure(
                     "joints_mm": np.stack([_joint_errors_mm(joints[0], j) for j in joints[1:]], 1),
                     "confidence": seen.confidence.flatten(0, 1).mean(-1).numpy(),
                     "speed_m_s": np.resize(speed.numpy(), length),
-                    "seconds": np.full(length, seconds / length),
                 }.items()}
             )  # fmt: skip
         report()
