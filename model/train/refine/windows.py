@@ -108,8 +108,11 @@ class Windows:
             )
 
         def people(name: str) -> People:
-            rests = [self._body.rest(torch.from_numpy(getattr(self._clips[k], name)).double()) for k in clips]
-            vertices, heads = (torch.stack([getattr(r, n).float() for r in rests]) for n in ("vertices_m", "heads_m"))
+            shapes = {k: torch.from_numpy(getattr(self._clips[k], name)).double() for k in clips}
+            rests = {k: self._body.rest(shape) for k, shape in shapes.items()}
+            vertices, heads = (
+                torch.stack([getattr(rests[k], n).float() for k in clips]) for n in ("vertices_m", "heads_m")
+            )
             return People.at_rest(vertices, heads, self.body_map)
 
         crop_K = part("crop_K")
