@@ -156,20 +156,20 @@ def _p(frames: dict[str, Array]) -> float:
 PAGE = """# What each part is worth
 
 Rows of a table are trained alike, from the same clips, for a small budget on two processor cores, and measured on the
-same {clips} validation clips, half of those that the model cards speak of. They are hard ones, drawn here, and the
-estimate that they begin with is that of the initial network and the fit. Made by
+same {clips} validation clips, those of the model cards: drawn here, two in three of them hard. What is refined, and what
+the uncertainty is about, is the estimate of the initial network and the fit. Made by
 `python -m model.train.refine.ablations`.
 
 ## Refinement: change against the estimate
 
-{steps} steps of {frames} frames. p: Wilcoxon's test over the clips' errors per vertex against the estimate, corrected
-for the number of rows (Holm). Thirds are of the frames.
+{steps} steps of {frames} frames. p is of Wilcoxon's test over the clips' errors per vertex against the estimate,
+corrected for the number of rows (Holm). Thirds are of the frames.
 
 {refinement}
 
 ## Uncertainty: DAN alone
 
-{alone_steps} steps of {alone_frames} frames. The loss is the negative log likelihood of the error per vertex; p:
+{alone_steps} steps of {alone_frames} frames. The loss is the negative log likelihood of the error per vertex; p is of
 Wilcoxon's test of it over the clips against the first row, corrected for the number of rows (Holm).
 
 {uncertainty}
