@@ -156,8 +156,8 @@ def _p(frames: dict[str, Array]) -> float:
 PAGE = """# What each part is worth
 
 Rows of a table are trained alike, from the same clips, for a small budget on two processor cores, and measured on the
-same {clips} validation clips, those of the model cards: drawn here, two in three of them hard. What is refined, and what
-the uncertainty is about, is the estimate of the initial network and the fit. Made by
+same {clips} validation clips, those of the model cards: drawn here, two in three of them hard. What is refined, and
+what the uncertainty is about, is the estimate of the initial network and the fit. Made by
 `python -m model.train.refine.ablations`.
 
 ## Refinement: change against the estimate
