@@ -39,9 +39,8 @@ class HrnSettings:
     """Size and bounds of the network.
 
     ``reach``: bound of the moves, in uncertainties; ``shares`` of it, for each level: what the levels add up to stays
-    within it. ``most_mm``: of the vertices' in any case, small, so that
-    they can't stand for another build. ``smooth_s``: standard
-    deviation of the filter over frames. ``threshold``: of A, for a vertex to be active.
+    within it. ``most_mm``: of the vertices' in any case, small, so that they can't stand for another build.
+    ``smooth_s``: standard deviation of the filter over frames. ``threshold``: of A, for a vertex to be active.
     """
 
     detail: int = DanSettings.detail + 1

@@ -85,7 +85,7 @@ def make(row: Row, folder: Path, stock: Path, device: str) -> dict[str, Array]:
     if row.trained:
         kind, budget = (Alone, ALONE_BUDGET) if row.alone else (Run, BUDGET)
         name = row.of or next(key for key, other in ROWS.items() if other is row)
-        run = kind(folder / name, stock, budget, device, ROWS[name].variant, row.seed)
+        run = kind(folder / name, stock, budget, device, ROWS[name].variant, ROWS[name].seed)
         run.go(1e9, budget.refinement + budget.attention)
         nets = run.averaged().cpu()
         nets.variant = row.variant
@@ -156,7 +156,7 @@ def _p(frames: dict[str, Array]) -> float:
 PAGE = """# What each part is worth
 
 Rows of a table are trained alike, from the same clips, for a small budget on two processor cores, and measured on the
-same {clips} validation clips, those of the model cards: drawn here, two in three of them hard. What is refined, and
+same {clips} validation clips, those of DAN's model card: drawn here, two in three of them hard. What is refined, and
 what the uncertainty is about, is the estimate of the initial network and the fit. Made by
 `python -m model.train.refine.ablations`.
 

@@ -1,8 +1,8 @@
 """``python -m model train uncertainty``: DAN without HRN, for how wrong the estimate is as it stands.
 
 What is expected of a vertex begins with what is usual for it, and DAN learns what is more and what is less; a clip is
-taken as a whole, so that it also learns when a vertex is further off than at other times.  Estimates
-are those of the product, neither moved towards the truth nor away from it: an error that nothing shows can't be told.
+taken as a whole, so that it also learns when a vertex is further off than at other times.  Estimates are those of the
+product, neither moved towards the truth nor away from it: an error that nothing shows can't be told.
 """
 
 from __future__ import annotations
