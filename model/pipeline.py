@@ -14,7 +14,7 @@ from amr_blender.contract import take as takes
 from amr_blender.contract.errors import PersonError, SettingsError, VideoError
 from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
-from model.cache import Cache, Warn, fingerprint, key
+from model.cache import Cache, Warn, fingerprint
 from model.memory import steady_heap
 from model.paths import WEIGHTS, assets_folder
 from model.progress import REUSED, Report
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     import torch
 
     from model.body.smpl_family import SmplBody
-    from model.detect import CameraMotion, Landmarks, Networks, Person
+    from model.detect import Networks, Person
+    from model.footage import Footage
     from model.refine.stage import Refinement
-
-_DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
-"""What people and landmarks depend on: a change of the fit alone reuses them."""
 
 TellDevice = Callable[[str], None]
 
@@ -118,39 +116,33 @@ class _Work:
     ) -> None:
         self._job, self._video, self._assets, self._cache = job, video, assets, cache
         self._report, self._tell_device = report, tell_device
-        self._range = (job.frame_start, job.frame_end)
-        self._frame_count = min(job.frame_end or video.info.frame_count, video.info.frame_count) - job.frame_start
-        self._detection = [
-            video.info.sha256,
-            self._range,
-            job.image_fps,
-            job.range_fps,
-            fingerprint(assets, _DETECTION),
-        ]
         self._device: torch.device | None = None
         self._networks: Networks | None = None
-        self._camera_motion: CameraMotion | None = None
 
     def take(self) -> Take:
         from model.body import AnnyBody
         from model.estimate import estimate
 
         own_body = self._own_body()  # a file that can't be used should not cost the work
-        people = self.people()
+        footage = self._footage()
+        people = footage.people
         person = _choose(people, self._job.person)
-        landmarks = self._landmarks(person)
+        landmarks = footage.landmarks(person)
         device = self._choose_device()
         self._networks = None  # their memory is needed for the fit
         self._report("fit", 0, len(landmarks.frames))
         body = AnnyBody.load(self._assets, device)
-        refine = self._refinement(device)
-        take = estimate(landmarks, body, self._video.info, self._job, self._report, device, refine=refine)
+        info, refine, lines = self._video.info, self._refinement(device), footage.lines
+        take = estimate(landmarks, body, info, self._job, self._report, device, refine=refine, lines=lines)
         if own_body is not None:
             from model.body.transfer import transfer
 
             take = transfer(take, body, own_body)
         take.meta["person"] = {"index": person.index, "count": len(people)}
-        self._tell_camera_motion(take)
+        motion = footage.camera_motion
+        take.meta["camera_motion"] = motion.meta()
+        warning = motion.warning()
+        take.meta["warnings"] += [] if warning is None else [warning]
         self._warn_of_short_clip(take)
         return take
 
@@ -162,7 +154,11 @@ class _Work:
         if self._job.quality == "draft" or not Refiner.available(WEIGHTS):
             return None
         return Refinement(
-            self._assets, lambda: self._video.frames(*self._range), self._job.quality, device, weights=WEIGHTS
+            self._assets,
+            lambda: self._video.frames(self._job.frame_start, self._job.frame_end),
+            self._job.quality,
+            device,
+            weights=WEIGHTS,
         )
 
     def _own_body(self) -> SmplBody | None:
@@ -174,34 +170,13 @@ class _Work:
         return SmplBody.load(Path(self._job.body_file))
 
     def people(self) -> list[Person]:
-        """Who is in the clip. The same pass over the frames shows how the camera moves."""
-        from model.detect import CameraMotion, CameraWatch, Person, find_people
+        """Who is in the clip."""
+        return self._footage().people
 
-        name, camera_name = key(self._detection), key(self._detection, "camera")
-        people = self._cache.records("people", name, Person)
-        motions = self._cache.records("people", camera_name, CameraMotion)
-        if people is None or not motions:
-            networks, watch = self._load_networks(), CameraWatch()
-            self._report("detect", 0, self._frame_count)
-            people = find_people(self._video, self._range, networks, self._report, watch)
-            motions = [watch.motion()]
-            self._cache.keep_records("people", name, people)
-            self._cache.keep_records("people", camera_name, motions)
-        self._camera_motion = motions[0]
-        return people
+    def _footage(self) -> Footage:
+        from model.footage import Footage
 
-    def _landmarks(self, person: Person) -> Landmarks:
-        from model.detect import Landmarks, track_landmarks
-
-        name = key(self._detection, person.index, self._job.quality)
-        kept = self._cache.records("landmarks", name, Landmarks)
-        if kept:
-            return kept[0]
-        networks = self._load_networks()
-        self._report("landmarks", 0, self._frame_count)
-        landmarks = track_landmarks(self._video, person, self._range, networks, self._report, self._job.quality)
-        self._cache.keep_records("landmarks", name, [landmarks])
-        return landmarks
+        return Footage(self._video, self._job, self._assets, self._cache, self._load_networks, self._report)
 
     def _choose_device(self) -> torch.device:
         from model.device import choose_device
@@ -217,13 +192,6 @@ class _Work:
         if self._networks is None:
             self._networks = Networks.load(self._assets, self._choose_device())
         return self._networks
-
-    def _tell_camera_motion(self, take: Take) -> None:
-        assert self._camera_motion is not None
-        take.meta["camera_motion"] = self._camera_motion.meta()
-        warning = self._camera_motion.warning()
-        if warning is not None:
-            take.meta["warnings"].append(warning)
 
     def _warn_of_short_clip(self, take: Take) -> None:
         end = self._job.frame_end

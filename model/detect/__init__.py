@@ -4,6 +4,17 @@ from model.detect.camera_motion import CameraMotion, CameraWatch
 from model.detect.landmarks import Landmarks
 from model.detect.networks import Networks
 from model.detect.people import Person, find_people
+from model.detect.scene_lines import SceneLines, SceneWatch
 from model.detect.tracking import track_landmarks
 
-__all__ = ["CameraMotion", "CameraWatch", "Landmarks", "Networks", "Person", "find_people", "track_landmarks"]
+__all__ = [
+    "CameraMotion",
+    "CameraWatch",
+    "Landmarks",
+    "Networks",
+    "Person",
+    "SceneLines",
+    "SceneWatch",
+    "find_people",
+    "track_landmarks",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from amr_blender.contract.errors import PersonError, VideoError
 from model.detect import detector
-from model.detect.camera_motion import CameraWatch
 from model.detect.crops import MARGIN, Array, crops_from_keypoints, cut_out, to_frame
 from model.detect.linking import Detection, Linker, Track, radius_px, same_person, stitch, without_doubles
 from model.detect.networks import Networks
@@ -26,6 +25,14 @@ MIN_SHARE_OF_BEST = 0.02
 _LOOK_AGAIN_FRAMES = 8
 _THUMBNAIL_PX = 192
 _MIN_SIDE_PX = 8
+
+
+class Watch(Protocol):
+    """Looks at the sampled frames, too."""
+
+    def add(self, shot: int, frame: Frame, crops: Array) -> None:
+        """Take a sample in; ``shot`` counts the cuts so far, ``crops`` (P, 4) are the people found in the frame."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,12 @@ def find_people(
     frame_range: tuple[int, int | None],
     networks: Networks,
     report: Report,
-    watch: CameraWatch | None = None,
+    watches: Sequence[Watch] = (),
 ) -> list[Person]:
     """Look through the frames ``frame_range`` (start, stop) and link what is found into people.
 
     Args:
-        watch: is shown every sampled frame with the people found in it.
+        watches: are shown every sampled frame with the people found in it.
 
     Returns:
         People, the one who fills most of the clip first.
@@ -90,12 +97,12 @@ def find_people(
             next_sample_s = frame.time_s + _interval_s(video.info.fps)
             last = None
         if len(samples) >= _batch_frames(video):
-            _look(samples, networks, linker, watch)
+            _look(samples, networks, linker, watches)
             samples = []
         report("detect", seen, max(total, seen))
     if last is not None:
         samples.append((cuts.count, last))
-    _look(samples, networks, linker, watch)
+    _look(samples, networks, linker, watches)
     if not seen:
         raise VideoError(
             "range-outside-clip",
@@ -142,7 +149,7 @@ def close_windows(width: int, height: int) -> Array:
     return np.array([[x, y, side, 0.0] for x, y in points])
 
 
-def _look(samples: Sequence[tuple[int, Frame]], networks: Networks, linker: Linker, watch: CameraWatch | None) -> None:
+def _look(samples: Sequence[tuple[int, Frame]], networks: Networks, linker: Linker, watches: Sequence[Watch]) -> None:
     if not samples:
         return
     frames = [frame for _, frame in samples]
@@ -155,7 +162,7 @@ def _look(samples: Sequence[tuple[int, Frame]], networks: Networks, linker: Link
             found[number] = people
     for (shot, frame), people in zip(samples, found, strict=True):
         linker.add(shot, frame.index, frame.time_s, people)
-        if watch is not None:
+        for watch in watches:
             watch.add(shot, frame, np.array([person.crop for person in people]))
 
 

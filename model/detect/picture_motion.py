@@ -52,10 +52,10 @@ class Similarity:
         return np.column_stack([z.real, z.imag]) + middle
 
 
-def small_grey(rgb: NDArray[np.uint8]) -> Grey:
-    """The green of (H, W, 3) pixels with a longer side of at most ``SIDE_PX``."""
+def small_grey(rgb: NDArray[np.uint8], side_px: int = SIDE_PX) -> Grey:
+    """The green of (H, W, 3) pixels with a longer side of at most ``side_px``."""
     height, width = rgb.shape[:2]
-    scale = min(SIDE_PX / max(height, width), 1.0)
+    scale = min(side_px / max(height, width), 1.0)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     step = max(int(0.5 / scale), 1)
     return np.asarray(cv2.resize(rgb[::step, ::step, 1], size, interpolation=cv2.INTER_AREA), np.uint8)

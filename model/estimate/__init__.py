@@ -31,6 +31,7 @@ from .pose_space import PoseSpace
 from .prior import FILE as PRIOR_FILE
 from .prior import PosePrior
 from .refined import Refine
+from .scene_camera import SceneCamera, camera_from_lines
 from .settings import FitSettings
 from .shape_space import GIVEN_HEIGHT_SIGMA_M, HELD, ShapeSpace, expected_height
 from .sides import SideRepair, repair_sides
@@ -38,6 +39,10 @@ from .solve import Solution, solve
 from .take_builder import build_take
 
 __all__ = ["Plan", "Solved", "estimate", "solved"]
+
+Lines = NDArray[np.floating]
+SCENE_LINES = "scene lines"
+"""Where the focal length comes from."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def estimate(
     device: torch.device | str = "cpu",
     plan: Plan | None = None,
     refine: Refine | None = None,
+    lines: Lines | None = None,
 ) -> Take:
     """Fit the body to one person's landmarks.
 
@@ -73,7 +79,7 @@ def estimate(
         landmarks: of T frames. body: the body model. info: of the clip. job: height, focal length and settings.
         report: (stage, done, total). device: unused: the matrices of the fit and the network are small.
         plan: which parts take part; by default those of the job's quality. refine: what refines, if the plan asks for
-            it.
+            it. lines: (N, 2, 2) edges of the scene before a still camera, as of ``SceneLines``.
 
     Raises:
         PersonError: the person is in no frame of the range.
@@ -87,7 +93,7 @@ def estimate(
     body = body.cpu()
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
     plan = plan or Plan.of(job.quality)
-    found = solved(landmarks, space, info, job, plan, report)
+    found = solved(landmarks, space, info, job, plan, report, lines)
     report("fit", len(landmarks.frames), len(landmarks.frames))
     refined = None
     if plan.refine and refine is not None:
@@ -112,7 +118,7 @@ def estimate(
         "actor_height_m": round(float(solution.rest.height_m), 4),
         "height_source": "assumed" if job.actor_height_m is None else "given",
         "focal_source": found.focal_source,
-        "camera": _camera(solution.shared),
+        "camera": _camera(solution.shared, found.focal_source),
         "body": {"name": "Anny", "licence": "Apache-2.0, CC0-1.0"},
         **sides.meta(),
         "warnings": _warnings(landmarks, sides.exchanged, solution.filled.numpy()),
@@ -143,10 +149,12 @@ def solved(
     job: Job,
     plan: Plan,
     report: Callable[[str, int, int], None] = lambda *_: None,
+    lines: Lines | None = None,
 ) -> Solved:
     """Solve for the body in camera space; arguments as of :func:`estimate`, somebody is present."""
     sides = repair_sides(landmarks)
-    lens, focal_source = _lens(job, info)
+    scene = None if lines is None else camera_from_lines(lines)
+    lens, focal_source = _lens(job, info, scene)
     width, height = landmarks.size_px
     evidence = gather(sides.landmarks, lens.focal_px, (width / 2, height / 2))
     learned = None
@@ -155,7 +163,7 @@ def solved(
         # Where nothing follows: told the mean of two opinions, the fit did better on made clips and worse on real ones.
         learned = network(evidence, job.actor_height_m, alone=not plan.fit)
     shapes = _shapes(space.body, space, job.actor_height_m, learned)
-    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings())
+    problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings(), scene)
     solution = solve(problem, evidence, lambda done, total: report("fit", done, total), learned, plan.fit)
     return Solved(sides, evidence.at(solution.shared.focal_px), learned, solution, focal_source)
 
@@ -171,17 +179,21 @@ def _shapes(body: AnnyBody, space: PoseSpace, height_m: float | None, learned: L
     return ShapeSpace(body, space, expected_m, HELD * sigma_m, base)
 
 
-def _lens(job: Job, info: VideoInfo) -> tuple[LensPrior, str]:
+def _lens(job: Job, info: VideoInfo, scene: SceneCamera | None) -> tuple[LensPrior, str]:
     if job.focal_px is not None:
         return LensPrior(job.focal_px), "given"
     if info.focal_px is not None:
         return LensPrior(info.focal_px), "metadata"
-    return unknown_lens(info.width, info.height), "estimated"
+    usual = unknown_lens(info.width, info.height)
+    if scene is not None and scene.focal is not None:
+        return usual.seen(scene.focal * max(info.width, info.height), scene.focal_sigma), SCENE_LINES
+    return usual, "estimated"
 
 
-def _camera(shared: Shared) -> dict[str, float]:
+def _camera(shared: Shared, focal_source: str) -> dict[str, float]:
     """The lens, and in which range it lies in two of three cases."""
-    spread = math.exp(math.hypot(shared.focal_sigma, LEAST_SIGMA)) if shared.focal_sigma else 1.0
+    least = 0.0 if focal_source == SCENE_LINES else LEAST_SIGMA
+    spread = math.exp(math.hypot(shared.focal_sigma, least)) if shared.focal_sigma else 1.0
     return {
         "focal_px": round(shared.focal_px, 1),
         "focal_low_px": round(shared.focal_px / spread, 1),

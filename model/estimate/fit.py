@@ -25,6 +25,7 @@ from .motion_terms import MotionTerms
 from .picture_terms import add_relative, add_reprojection
 from .pose_space import FIRST_ANGLE, Pose, PoseSpace
 from .prior import PosePrior
+from .scene_camera import SceneCamera
 from .settings import FitSettings
 from .shape_space import ShapeSpace
 from .support_terms import CONTACT_POINTS, Footing, add_balance, add_contacts
@@ -53,6 +54,8 @@ class Problem:
     lens: LensPrior
     prior: PosePrior
     settings: FitSettings
+    scene: SceneCamera | None = None
+    """What the scene's lines tell; of the focal length the lens knows already."""
 
 
 class TemporalFit:

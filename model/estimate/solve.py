@@ -177,7 +177,7 @@ class _Clip:
         ground: Ground | None = None
         for _ in range(2):
             _, grounded = self._contacts(points, still, part, up, ground.height_m if ground else None)
-            ground = find_ground(points, grounded, present, self._fps, up, learned)
+            ground = find_ground(points, grounded, present, self._fps, up, learned, self._problem.scene)
             up = ground.up
         assert ground is not None
         return self._rests(points, still, part, ground)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from model.body.body_points import FEET
 
 from .evidence import LEFT_SHOULDER, RIGHT_SHOULDER
+from .scene_camera import SceneCamera
 from .support_terms import CONTACT_POINTS, MASS_SHARES, pressure_shares, tangents
 
 PITCH_SIGMA, ROLL_SIGMA, ROLL_REACH = 0.4, 0.06, 2.0
@@ -24,6 +26,8 @@ UPRIGHT_CAMERA = 0.15
 LEARNED_SIGMA = 0.25
 """rad; what the initial network's vertical counts beside the others: it errs alike in all frames, and is twice as good
 as theirs on made clips but no better on the real ones."""
+SCENE_REACH = 0.35
+"""rad; a direction of the scene's lines that is further from what everything else says is not up."""
 GROUND_POINT_SIGMA_M = 0.05
 POINTS_PER_SECOND = 2.0
 """How many independent footholds a second of contact is worth."""
@@ -57,58 +61,90 @@ def body_up(points_m: Tensor, present: Tensor) -> Tensor:
 
 def find_ground(
     points_m: Tensor, grounded: Tensor, present: Tensor, fps: float, start: Tensor | None = None,
-    learned: Tensor | None = None,
+    learned: Tensor | None = None, scene: SceneCamera | None = None,
 ) -> Ground:  # fmt: skip
     """Up and ground from the fit's points and what rests on the ground.
 
-    Four things tell the vertical: cameras are held nearly level; the initial network says so; who stands is balanced
-    over what carries; and footholds that lie apart lie on one plane.
+    Five things tell the vertical: cameras are held nearly level; the initial network says so; who stands is balanced
+    over what carries; footholds that lie apart lie on one plane; and, where the others agree, the scene's lines.
 
     Args:
         points_m: (T, L + C + B, 3). grounded: (T, C). present: (T,). start: (3,) up to begin with. learned: (3,) up as
-            the network has it.
+            the network has it. scene: what the scene's lines tell.
     """
     resting, weight = points_m[:, CONTACT_POINTS], grounded * present[:, None]
-    carried = weight.sum(1)
-    support = (pressure_shares(weight)[..., None] * resting).sum(1)
-    lean = torch.einsum("l,tld->td", MASS_SHARES, points_m) - support
-    lean = lean / lean.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    up = body_up(points_m, present) if start is None else start
-    seconds = float(carried.clamp(max=1).sum()) / max(fps, 1.0)
-    trust = min(1.0, 2 * seconds) * torch.tensor(BALANCE_SIGMA, dtype=points_m.dtype) ** -2
-    share = (weight / GROUND_POINT_SIGMA_M**2 * POINTS_PER_SECOND / max(fps, 1.0)).flatten()
-    feet = resting.reshape(-1, 3)
-    for _ in range(6):
-        level = tangents(up)
-        across = lean @ level.T
-        votes = carried.clamp(max=1) / (1 + (across.norm(dim=-1) / LEAN_REACH) ** 2) ** 2
-        votes = votes / carried.clamp(max=1).sum().clamp(min=1e-6)  # who does not stand tells little
-        precision, away = _known(up, learned)
-        center = (share[:, None] * feet).sum(0) / share.sum().clamp(min=1e-9)
-        spread = feet - center
-        rows, height = spread @ level.T, spread @ up
-        robust = share / (1 + (height / (2 * GROUND_POINT_SIGMA_M)) ** 2)
-        matrix = (robust[:, None] * rows).T @ rows
-        target = -(robust[:, None] * rows).T @ height
-        matrix = matrix + torch.diag(votes.sum() * trust) + (level * precision) @ level.T
-        target = target + trust * (votes[:, None] * across).sum(0) - level @ (precision * away)
-        step = torch.linalg.solve(matrix, target).clamp(-0.3, 0.3)
-        up = up + step @ level
-        up = up / up.norm()
+    standing = _Standing(points_m, resting, weight, fps)
+    known = [] if learned is None else [(learned, LEARNED_SIGMA)]
+    up = standing.settled(body_up(points_m, present) if start is None else start, known)
+    vertical = None if scene is None else _vertical(up, scene)
+    if vertical is not None:
+        up = standing.settled(vertical[0], [*known, vertical])
     heights = (resting @ up)[weight > 0.5]
     if len(heights) == 0:  # never still: the lowest that the feet come
         heights = (resting[:, :FEET] @ up)[present].amin(1)
     return Ground(up, float(heights.median()))
 
 
-def _known(up: Tensor, learned: Tensor | None) -> tuple[Tensor, Tensor]:
+class _Standing:
+    """What the body tells of the vertical.
+
+    Args:
+        points_m: (T, L + C + B, 3). resting: (T, C, 3) of them. weight: (T, C) how much each rests on the ground.
+    """
+
+    def __init__(self, points_m: Tensor, resting: Tensor, weight: Tensor, fps: float) -> None:
+        support = (pressure_shares(weight)[..., None] * resting).sum(1)
+        lean = torch.einsum("l,tld->td", MASS_SHARES, points_m) - support
+        self._lean = lean / lean.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+        self._carried = weight.sum(1).clamp(max=1)
+        seconds = float(self._carried.sum()) / max(fps, 1.0)
+        self._trust = min(1.0, 2 * seconds) * torch.tensor(BALANCE_SIGMA, dtype=points_m.dtype) ** -2
+        self._share = (weight / GROUND_POINT_SIGMA_M**2 * POINTS_PER_SECOND / max(fps, 1.0)).flatten()
+        self._feet = resting.reshape(-1, 3)
+
+    def settled(self, up: Tensor, known: list[tuple[Tensor, float]]) -> Tensor:
+        """(3,) up, from where it begins, with what else is ``known`` of it: (3,) and sigma in rad, of each."""
+        for _ in range(6):
+            level = tangents(up)
+            across = self._lean @ level.T
+            votes = self._carried / (1 + (across.norm(dim=-1) / LEAN_REACH) ** 2) ** 2
+            votes = votes / self._carried.sum().clamp(min=1e-6)  # who does not stand tells little
+            precision, away = _known(up, known)
+            center = (self._share[:, None] * self._feet).sum(0) / self._share.sum().clamp(min=1e-9)
+            spread = self._feet - center
+            rows, height = spread @ level.T, spread @ up
+            robust = self._share / (1 + (height / (2 * GROUND_POINT_SIGMA_M)) ** 2)
+            matrix = (robust[:, None] * rows).T @ rows
+            target = -(robust[:, None] * rows).T @ height
+            matrix = matrix + torch.diag(votes.sum() * self._trust) + (level * precision) @ level.T
+            target = target + self._trust * (votes[:, None] * across).sum(0) - level @ (precision * away)
+            step = torch.linalg.solve(matrix, target).clamp(-0.3, 0.3)
+            up = up + step @ level
+            up = up / up.norm()
+        return up
+
+
+def _vertical(up: Tensor, scene: SceneCamera) -> tuple[Tensor, float] | None:
+    """Which of the scene's directions is up, and how well it is known; None where none is near ``up``."""
+    if len(scene.axes) == 0:
+        return None
+    axes = torch.from_numpy(scene.axes).to(up)
+    along = axes @ up
+    nearest = int(along.abs().argmax())
+    if float(along[nearest].abs()) < math.cos(SCENE_REACH):
+        return None
+    return axes[nearest] * along[nearest].sign(), float(scene.axes_sigma_rad[nearest])
+
+
+def _known(up: Tensor, more: list[tuple[Tensor, float]]) -> tuple[Tensor, Tensor]:
     """(3,) precisions along the camera's axes, and (3,) how far ``up`` is from what is known before feet are seen."""
     doubt = 1 + (float(up[0]) / (ROLL_REACH * ROLL_SIGMA)) ** 2
-    camera = torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=up.dtype)
-    if learned is None:
-        return camera, up
-    both = camera + LEARNED_SIGMA**-2
-    return both, up - learned * LEARNED_SIGMA**-2 / both
+    precision = torch.tensor([ROLL_SIGMA**-2 / doubt, 0.0, PITCH_SIGMA**-2], dtype=up.dtype)
+    if not more:
+        return precision, up
+    pull = torch.stack([target * sigma**-2 for target, sigma in more]).sum(0)
+    precision = precision + sum(sigma**-2 for _, sigma in more)
+    return precision, up - pull / precision
 
 
 def camera_to_world(ground: Ground, hips_cam_m: Tensor, forward_cam: Tensor) -> Tensor:

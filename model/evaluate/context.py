@@ -8,14 +8,18 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from amr_blender.contract import take as takes
 from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
 from model.body import AnnyBody
 from model.cache import Cache, fingerprint, key
-from model.detect import Landmarks, Networks, Person, find_people, track_landmarks
+from model.detect import Landmarks, Networks
 from model.device import choose_device
 from model.estimate import Plan, estimate
+from model.footage import Footage
 from model.paths import assets_folder
 from model.pipeline import reconstruct
 from model.progress import Report
@@ -23,9 +27,6 @@ from model.video import Video
 
 from .motion import Motion
 from .suites import Clip
-
-_DETECTION = ("video.py", "exif.py", "detect/", "blazepose")
-"""What landmarks depend on, named as the pipeline names it, so that its kept landmarks are found."""
 
 
 class Context:
@@ -74,9 +75,10 @@ class Context:
         kept = cache.take(name)
         if kept is not None:
             return kept
-        landmarks, body = self._landmarks(video, quality), AnnyBody.load(assets_folder(self.assets))
+        footage, body = self._footage(video, quality), AnnyBody.load(assets_folder(self.assets))
+        landmarks = footage.landmarks(footage.people[0])
         job, plan = self.job(video, Path("initial"), quality, focal_px), replace(Plan.of(quality), refine=False)
-        take = estimate(landmarks, body, info, job, self._report, plan=plan)
+        take = estimate(landmarks, body, info, job, self._report, plan=plan, lines=footage.lines)
         with tempfile.TemporaryDirectory() as folder:
             takes.save(take, Path(folder) / "take.npz")
             cache.keep_take(name, Path(folder) / "take.npz")
@@ -100,28 +102,21 @@ class Context:
         Raises:
             AmrError: the footage can't be used, or nobody is in it.
         """
-        return self._landmarks(clip.video, quality)
+        footage = self._footage(clip.video, quality)
+        return footage.landmarks(footage.people[0])
 
-    def _landmarks(self, path: Path, quality: str) -> Landmarks:
+    def lines(self, clip: Clip) -> NDArray[np.float32] | None:
+        """Edges of the scene, as ``estimate`` wants them.  Raises: as ``landmarks``."""
+        return self._footage(clip.video, "standard").lines
+
+    def _footage(self, path: Path, quality: str) -> Footage:
+        assets = assets_folder(self.assets)
+
+        def load() -> Networks:
+            return Networks.load(assets, choose_device(self.device))
+
         job = self.job(path, Path(), quality)
-        video, assets = Video(path), assets_folder(self.assets)
-        whole = (0, None)
-        facts = [video.info.sha256, whole, job.image_fps, job.range_fps, fingerprint(assets, _DETECTION)]
-        cache = Cache(job.cache, lambda *_: None)
-        networks: Networks | None = None
-        people = cache.records("people", key(facts), Person)
-        if people is None:
-            networks = Networks.load(assets, choose_device(self.device))
-            people = find_people(video, whole, networks, self._report)
-            cache.keep_records("people", key(facts), people)
-        name = key(facts, people[0].index, quality)
-        kept = cache.records("landmarks", name, Landmarks)
-        if kept:
-            return kept[0]
-        networks = networks or Networks.load(assets, choose_device(self.device))
-        landmarks = track_landmarks(video, people[0], whole, networks, self._report, quality)
-        cache.keep_records("landmarks", name, [landmarks])
-        return landmarks
+        return Footage(Video(path), job, assets, Cache(job.cache, lambda *_: None), load, self._report)
 
 
 Run = Callable[[Clip, Motion, Context], Motion]

@@ -280,7 +280,8 @@ def _uncertainty_section(report: Report) -> str:
     rows, found = find(report), ""
     sources = (("", "its own"), ("_constant", "control: best constant map"), ("_2d", "control: 2D confidence"))
     for points in ("joint", "vertex"):
-        names = [f"{points}_{name}" for name in ("spearman", "spearman_within", "nause")]
+        kinds = ("spearman", "spearman_within", "nause", "spearman_footage", "nause_footage")
+        names = [f"{points}_{name}" for name in kinds]
         names += [metric for metric in METRICS if metric.startswith(f"{points}_coverage")]
         body = ""
         for group in groups(report):
@@ -300,8 +301,9 @@ def _uncertainty_section(report: Report) -> str:
         return ""
     return f"""<h2>Does it know where it is wrong?</h2>
 <p class="note">The method's own confidence against its true error. A rank correlation of 1 and a sparsification error
-of 0 are perfect, 0 and 1 are worth nothing. Two controls: the best map that is constant in time (it knows from the
-truth which points are worse on average, but never when) and the confidence of the 2D landmarks.</p>{found}"""
+of 0 are perfect, 0 and 1 are worth nothing. Two controls: the best map that is constant (it knows from the truth which
+points are worse on average, but never when; in a clip from that clip's own truth, so that it need not tell a hard clip
+from an easy one; for all clips together it is one map) and the confidence of the 2D landmarks.</p>{found}"""
 
 
 def _all_metrics(report: Report) -> str:

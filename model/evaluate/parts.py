@@ -42,7 +42,8 @@ def part(network: bool, fit: bool, untrained: bool = False) -> Run:
         landmarks, info = context.landmarks(clip), Video(clip.video).info
         body = AnnyBody.load(assets_folder(context.assets))
         plan = Plan(network, fit, _untrained(body) if untrained else None)
-        take = estimate(landmarks, body, info, context.job(clip.video, Path()), lambda *_: None, plan=plan)
+        job, lines = context.job(clip.video, Path()), context.lines(clip)
+        take = estimate(landmarks, body, info, job, lambda *_: None, plan=plan, lines=lines)
         return motion_of_take(take, truth.frame_count)
 
     return run
@@ -70,7 +71,8 @@ def refined(uniform: bool = False, untrained: bool = False) -> Run:
         device = choose_device(context.device)
         refine = Refinement(assets, video.frames, "standard", device, uniform=uniform, refiner=made)
         job = context.job(clip.video, Path("take"))
-        take = estimate(landmarks, body, video.info, job, lambda *_: None, refine=refine)
+        lines = context.lines(clip)
+        take = estimate(landmarks, body, video.info, job, lambda *_: None, refine=refine, lines=lines)
         return _beside_initial(take, clip, truth, context, "standard")
 
     return run

@@ -17,7 +17,7 @@ from amr_blender.contract.files import written_whole
 from . import metrics, surface, uncertainty
 from .conditions import Conditions
 from .metrics import Series
-from .motion import Motion
+from .motion import Array, Motion
 
 Better = Literal["low", "high", "one", "none"]
 
@@ -49,13 +49,15 @@ def _metric(
 def _uncertainty_metrics() -> list[Metric]:
     found = []
     kinds: tuple[tuple[str, str, Callable[..., object], Better], ...] = (
-        ("spearman", "rank correlation, pooled", uncertainty.spearman_pooled, "high"),
+        ("spearman", "rank correlation in a clip", uncertainty.spearman_pooled, "high"),
         ("spearman_within", "rank correlation over time", uncertainty.spearman_within, "high"),
-        ("nause", "sparsification error", uncertainty.nause, "low"),
+        ("nause", "sparsification error in a clip", uncertainty.nause, "low"),
+        ("spearman_footage", "rank correlation, all clips together", uncertainty.spearman_pooled, "high"),
+        ("nause_footage", "sparsification error, all clips together", uncertainty.nause, "low"),
     )
     sources = (
         ("", "", ""),
-        ("_constant", ", constant map", " Here for the best map that is constant in time, a control."),
+        ("_constant", ", constant map", " Here for the best map that is constant, a control."),
         ("_2d", ", 2D confidence", " Here for the confidence of the 2D landmarks, a control."),
     )
     for points in ("joint", "vertex"):
@@ -113,6 +115,8 @@ class Score:
     fps: float = 25.0
     failure: str = ""
     """Why the method gave nothing; empty where it gave something."""
+    samples: dict[str, Array] = field(default_factory=dict)
+    """Of joints and vertices, ``uncertainty.Judged.sample``: for what is known of all clips together alone."""
 
     def value(self, key: str) -> float | None:
         """Of the whole clip; None where absent."""
@@ -128,13 +132,16 @@ def score(truth: Motion, estimate: Motion, conditions: Conditions, failure: str 
         one = metric.compute(truth, estimate) if metric.compute else None
         if one is not None and one.weight.sum() > 0:
             found[metric.key] = one
-    return Score(found, uncertainty.figures(truth, estimate), conditions, truth.fps, failure)
+    judged = uncertainty.judged(truth, estimate)
+    samples = {points: one.sample() for points, one in judged.items()}
+    return Score(found, uncertainty.figures(judged), conditions, truth.fps, failure, samples)
 
 
 def save(one: Score, path: Path) -> None:
     """Keep a score as ``.npz``."""
     arrays = {f"series.{key}": np.stack(entry).astype(np.float64) for key, entry in one.series.items()}
     arrays |= {f"numbers.{key}": values for key, values in one.conditions.numbers.items()}
+    arrays |= {f"samples.{key}": values for key, values in one.samples.items()}
     words = {f"classes.{key}": values for key, values in one.conditions.classes.items()}
     rest = np.array(json.dumps([one.values, one.fps, one.failure]))
     with written_whole(path) as stream:
@@ -151,7 +158,8 @@ def load(path: Path) -> Score | None:
                 return {n.partition(".")[2]: arrays[n] for n in arrays.files if n.startswith(f"{name}.")}
 
             series = {key: Series(*entry) for key, entry in group("series").items()}
-            conditions = Conditions(group("numbers"), group("classes"))
+            conditions, samples = Conditions(group("numbers"), group("classes")), group("samples")
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    return Score(series, values, conditions, fps, failure) if set(series) | set(values) <= set(METRICS) else None
+    known = set(series) | set(values) <= set(METRICS)
+    return Score(series, values, conditions, fps, failure, samples) if known else None

@@ -13,7 +13,18 @@ from .conditions import CLASSES
 from .motion import Mask
 from .runner import Scored
 from .score import METRICS, Score
-from .statistics import MIN_FRAMES, Blocks, blocks, clip_value, holm, mean_with_interval, paired, regression
+from .statistics import (
+    MIN_FRAMES,
+    Blocks,
+    Estimate,
+    blocks,
+    clip_value,
+    holm,
+    mean_with_interval,
+    paired,
+    regression,
+)
+from .uncertainty import footage_figures
 
 Row = dict[str, Any]
 ALL = "all"
@@ -70,20 +81,34 @@ def rows(scored: Sequence[Scored]) -> list[Row]:
                     parts = [metric_blocks(one.score, metric.key, mask) for one, mask in chosen]
                     mean = mean_with_interval(parts, suite, dataset, metric.key)
                     if mean is not None:
-                        found.append(
-                            {
-                                "suite": suite,
-                                "dataset": dataset,
-                                "method": method,
-                                "condition": condition,
-                                "metric": metric.key,
-                                "unit": metric.unit,
-                                "value": mean.value,
-                                "n": mean.n,
-                                "ci_low": mean.low,
-                                "ci_high": mean.high,
-                            }
-                        )
+                        found.append(_row(suite, dataset, method, condition, metric.key, mean))
+            together = _of_all_together(scores)
+            found += [_row(suite, dataset, method, ALL, name, value) for name, value in together.items()]
+    return found
+
+
+def _row(suite: str, dataset: str, method: str, condition: str, metric: str, value: Estimate) -> Row:
+    return {
+        "suite": suite,
+        "dataset": dataset,
+        "method": method,
+        "condition": condition,
+        "metric": metric,
+        "unit": METRICS[metric].unit,
+        "value": value.value,
+        "n": value.n,
+        "ci_low": value.low,
+        "ci_high": value.high,
+    }
+
+
+def _of_all_together(scores: Sequence[Scored]) -> dict[str, Estimate]:
+    """By metric, what is known of several clips together alone; without intervals."""
+    found = {}
+    for points in dict.fromkeys(name for one in scores for name in one.score.samples):
+        samples = [one.score.samples[points] for one in scores if points in one.score.samples]
+        for name, value in footage_figures(points, samples).items():
+            found[name] = Estimate(value, len(samples), None, None)
     return found
 
 

@@ -1,13 +1,19 @@
 """Does a method know where it is wrong?  Figures of a stated uncertainty against the true error.
 
 A calibrated-looking uncertainty is easy to fake with a map that is constant in time, so every figure is given as well
-for the best such map, which knows each point's own mean error in the clip, and for the confidence of the 2D landmarks.
-All functions take (T, N) errors and uncertainties of N points (joints or vertices); pairs with a NaN are left out.
+for the best such map, which knows each point's own mean error, and for the confidence of the 2D landmarks.  Within a
+clip the map is that clip's own; over the footage as a whole one map serves all clips, for who sees a clip for the first
+time has no other.  All functions take (T, N) errors and uncertainties of N points (joints or vertices); pairs with a
+NaN are left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
 from amr_blender.contract.take import JOINT12_NAMES
@@ -21,6 +27,8 @@ VERTEX_STRIDE = 7
 # Of an isotropic Gaussian error in space the length is Maxwell-distributed; these are its quantiles by its mean.
 QUANTILES = {50: 0.9639, 90: 1.5668}
 _MIN_FRAMES, _MIN_POINTS = 5, 20
+SAMPLE_FRAMES, SAMPLE_POINTS = 24, 400
+"""Of a clip, at most, that speak for the footage as a whole; evenly spread."""
 
 
 def spearman_pooled(uncertainty: Array, error: Array) -> float | None:
@@ -97,37 +105,93 @@ def constant_map(error: Array) -> Array:
     return np.broadcast_to(mean, error.shape)
 
 
-def figures(truth: Motion, estimate: Motion) -> dict[str, float]:
+@dataclass(frozen=True)
+class Judged:
+    """What is stated of one clip's points, and what is true: (T, N) each."""
+
+    point: NDArray[np.integer]
+    """(N,) number of each point, the same in all clips."""
+    error: Array
+    stated: Array
+    detector: Array | None
+    """Uncertainty of the 2D landmark that is nearest."""
+
+    def sample(self) -> Array:
+        """(4, K) number, error, stated, detector: of some frames and points, for figures over several clips."""
+        frames, points = (
+            np.unique(np.linspace(0, count - 1, most).round().astype(int)) if count else np.zeros(0, int)
+            for count, most in zip(self.error.shape, (SAMPLE_FRAMES, SAMPLE_POINTS), strict=True)
+        )
+        chosen = np.ix_(frames, points)
+        nothing = np.full(self.error.shape, np.nan)
+        parts = (self.error, self.stated, nothing if self.detector is None else self.detector)
+        number = np.broadcast_to(self.point[points], (len(frames), len(points)))
+        values = np.stack([number, *(part[chosen] for part in parts)]).reshape(4, -1)
+        return values[:, np.isfinite(values[1]) & np.isfinite(values[2])].astype(np.float32)
+
+
+def judged(truth: Motion, estimate: Motion) -> dict[str, Judged]:
+    """``joint`` and ``vertex``, as far as the method states something of them.
+
+    A joint's uncertainty is one minus its confidence, a vertex's its expected error in mm.
+    """
+    found = {}
+    detector = None if estimate.detector_confidence12 is None else 1 - estimate.detector_confidence12
+    if estimate.confidence12 is not None:
+        error = 1000 * np.linalg.norm(estimate.rooted_joints_m - truth.rooted_joints_m, axis=-1)
+        found["joint"] = Judged(np.arange(error.shape[1]), error, 1 - estimate.confidence12, detector)
+    errors = vertex_errors_mm(truth, estimate) if estimate.uncertainty_mm is not None else None
+    if errors is not None and estimate.uncertainty_mm is not None:
+        index = np.arange(errors.shape[1]) if truth.vertex_index is None else truth.vertex_index
+        stated = estimate.uncertainty_mm if truth.vertex_index is None else estimate.uncertainty_mm[:, index]
+        every = slice(None, None, VERTEX_STRIDE)
+        found["vertex"] = Judged(
+            index[every], errors[:, every], stated[:, every].astype(np.float32), _spread(detector, truth)
+        )
+    return found
+
+
+def figures(clip: Mapping[str, Judged]) -> dict[str, float]:
     """All figures of one clip that the method's outputs allow.
 
     Names are ``{joint or vertex}_{figure}`` for the method's own uncertainty, with ``_constant`` or ``_2d`` added for
-    the two controls.  A joint's uncertainty is one minus its confidence.
+    the two controls.
     """
     found: dict[str, float | None] = {}
-    joint_error = 1000 * np.linalg.norm(estimate.rooted_joints_m - truth.rooted_joints_m, axis=-1)
-    detector = None if estimate.detector_confidence12 is None else 1 - estimate.detector_confidence12
-    if estimate.confidence12 is not None:
-        found |= _ranks("joint", 1 - estimate.confidence12, joint_error, detector)
-    errors = vertex_errors_mm(truth, estimate) if estimate.uncertainty_mm is not None else None
-    if errors is not None and estimate.uncertainty_mm is not None:
-        stated = estimate.uncertainty_mm
-        stated = stated[:, truth.vertex_index] if truth.vertex_index is not None else stated
-        error, stated = errors[:, ::VERTEX_STRIDE], stated[:, ::VERTEX_STRIDE].astype(np.float32)
-        found |= _ranks("vertex", stated, error, _spread(detector, truth))
-        for level in QUANTILES:
-            found[f"vertex_coverage{level}"] = coverage_percent(stated, error, level)
+    for points, one in clip.items():
+        moving = {"": one.stated, "_2d": one.detector}
+        found |= _figures(points, moving, one.error, {"spearman_within": spearman_within})
+        sources = moving | {"_constant": constant_map(one.error)}
+        found |= _figures(points, sources, one.error, {"spearman": spearman_pooled, "nause": nause})
+        if points == "vertex":
+            for level in QUANTILES:
+                found[f"vertex_coverage{level}"] = coverage_percent(one.stated, one.error, level)
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _ranks(points: str, own: Array, error: Array, detector: Array | None) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for suffix, uncertainty in (("", own), ("_constant", constant_map(error)), ("_2d", detector)):
-        if uncertainty is not None:
-            found[f"{points}_spearman{suffix}"] = spearman_pooled(uncertainty, error)
-            found[f"{points}_nause{suffix}"] = nause(uncertainty, error)
-            if suffix != "_constant":
-                found[f"{points}_spearman_within{suffix}"] = spearman_within(uncertainty, error)
-    return found
+def footage_figures(points: str, samples: Sequence[Array]) -> dict[str, float]:
+    """Figures over several clips taken together, of their ``Judged.sample``; names end in ``_footage``, then as in
+    :func:`figures`.
+
+    The constant map is here one for all clips: each point's mean error over all of them, from the truth.
+    """
+    number, error, stated, detector = np.concatenate(samples, 1)[:, :, None].astype(np.float64)
+    _, slot = np.unique(number[:, 0], return_inverse=True)
+    usual = np.bincount(slot, error[:, 0]) / np.bincount(slot)
+    sources = {"": stated, "_constant": usual[slot][:, None], "_2d": detector}
+    found = _figures(points, sources, error, {"spearman_footage": spearman_pooled, "nause_footage": nause})
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _figures(
+    points: str, sources: Mapping[str, Array | None], error: Array, how: Mapping[str, Callable[..., float | None]]
+) -> dict[str, float | None]:
+    return {
+        f"{points}_{name}{suffix}": function(uncertainty, error)
+        for name, function in how.items()
+        for suffix, uncertainty in sources.items()
+        if uncertainty is not None
+    }
 
 
 def _spread(joint_values: Array | None, truth: Motion) -> Array | None:

@@ -23,7 +23,9 @@ def sequences() -> list[Sequence]:
 def test_the_plan_is_fixed_large_and_held_out(sequences: list[Sequence]) -> None:
     clips = plans(sequences)
     assert clips == plans(sequences)
-    assert len(clips) >= 60
+    assert len(clips) >= 120
+    captured = [(clip.uid, clip.start_s) for clip in clips if clip.uid]
+    assert len(set(captured)) == len(captured)
     assert len({clip.name for clip in clips}) == len(clips)
     subjects = {s.uid: s.subject for s in sequences}
     assert {subjects[clip.uid] for clip in clips if clip.uid} == TEST_SUBJECTS
