@@ -184,10 +184,9 @@ def _lens(job: Job, info: VideoInfo, scene: SceneCamera | None) -> tuple[LensPri
         return LensPrior(job.focal_px), "given"
     if info.focal_px is not None:
         return LensPrior(info.focal_px), "metadata"
-    usual = unknown_lens(info.width, info.height)
     if scene is not None and scene.focal is not None:
-        return usual.seen(scene.focal * max(info.width, info.height), scene.focal_sigma), SCENE_LINES
-    return usual, "estimated"
+        return LensPrior(scene.focal * max(info.width, info.height), scene.focal_sigma), SCENE_LINES
+    return unknown_lens(info.width, info.height), "estimated"
 
 
 def _camera(shared: Shared, focal_source: str) -> dict[str, float]:

@@ -25,12 +25,6 @@ class LensPrior:
     def known(self) -> bool:
         return self.sigma == 0.0
 
-    def seen(self, focal_px: float, sigma: float) -> LensPrior:
-        """The prior after a measurement, with ``sigma`` of its logarithm."""
-        own, other = self.sigma**-2, sigma**-2
-        mean = (own * math.log(self.focal_px) + other * math.log(focal_px)) / (own + other)
-        return LensPrior(math.exp(mean), (own + other) ** -0.5)
-
     def linearise(self, focal_px: float) -> tuple[float, float]:
         """Precision of the logarithm of the focal length, and the pull at ``focal_px``."""
         return self.sigma**-2, (math.log(self.focal_px) - math.log(focal_px)) / self.sigma**2
