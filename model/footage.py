@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from amr_blender.contract.job import Job
 from model.cache import Cache, fingerprint, key
 from model.detect import (
+    Background,
     CameraMotion,
     CameraWatch,
     Landmarks,
@@ -57,15 +55,10 @@ class Footage:
         return self._look()[0]
 
     @property
-    def camera_motion(self) -> CameraMotion:
+    def background(self) -> Background:
         """Raises: as ``people``, for it takes the same pass over the frames."""
-        return self._look()[1]
-
-    @property
-    def lines(self) -> NDArray[np.float32] | None:
-        """``SceneLines.segments``; None where the camera moves, and the scene with it.  Raises: as ``people``."""
         _, motion, lines = self._look()
-        return None if motion.verdict == "moves" else lines.segments
+        return Background(motion, lines.segments[:0] if motion.verdict == "moves" else lines.segments)
 
     def landmarks(self, person: Person) -> Landmarks:
         """Of one of the people.

@@ -132,17 +132,13 @@ class _Work:
         self._networks = None  # their memory is needed for the fit
         self._report("fit", 0, len(landmarks.frames))
         body = AnnyBody.load(self._assets, device)
-        info, refine, lines = self._video.info, self._refinement(device), footage.lines
-        take = estimate(landmarks, body, info, self._job, self._report, device, refine=refine, lines=lines)
+        info, refine, background = self._video.info, self._refinement(device), footage.background
+        take = estimate(landmarks, body, info, self._job, self._report, device, refine=refine, background=background)
         if own_body is not None:
             from model.body.transfer import transfer
 
             take = transfer(take, body, own_body)
         take.meta["person"] = {"index": person.index, "count": len(people)}
-        motion = footage.camera_motion
-        take.meta["camera_motion"] = motion.meta()
-        warning = motion.warning()
-        take.meta["warnings"] += [] if warning is None else [warning]
         self._warn_of_short_clip(take)
         return take
 

@@ -100,20 +100,31 @@ class CameraMotion:
             "frames": list(self.worst_frames),
         }
 
-    def warning(self) -> dict[str, str] | None:
-        """What the animator should know, as a take's ``meta`` lists it; None unless the camera moves."""
+    def warning(self, followed: bool) -> dict[str, str] | None:
+        """What the animator should know, as a take's ``meta`` lists it; None unless the camera moves.
+
+        Args:
+            followed: its turns were taken out of the motion.
+        """
         if self.verdict != "moves":
             return None
         how = {"pan": "pans", "zoom": "zooms", "roll": "turns about its axis", "shake": "shakes"}[self.kind]
         first, last = self.worst_frames
-        return {
-            "code": "camera-moves",
-            "message": (
-                f"The camera {how}: the picture shifts by up to {100 * self.largest_shift:.1f} % of its longer side, "
-                f"most in frames {first} to {last}. The body takes on that motion: it slides, tilts or shakes along. "
-                "Film from a tripod, stabilise the footage first, or trim the strip to where the camera stands still."
-            ),
-        }
+        what = (
+            f"The camera {how}: the picture shifts by up to {100 * self.largest_shift:.1f} % of its longer side, "
+            f"most in frames {first} to {last}. "
+        )
+        if followed:
+            message = (
+                "It is taken to turn where it stands, and is keyed so. If it was carried along, the body's path is "
+                "wrong: then film from one place."
+            )
+            return {"code": "camera-turns", "message": what + message}
+        message = (
+            "The body takes on that motion: it slides, tilts or shakes along. Film from a tripod, stabilise the "
+            "footage first, or trim the strip to where the camera stands still."
+        )
+        return {"code": "camera-moves", "message": what + message}
 
 
 class CameraWatch:

@@ -17,10 +17,12 @@ from amr_blender.contract.version import VERSION
 from model.body import AnnyBody
 from model.body.body_points import body_points
 from model.body.landmarks import LandmarkRegressor
+from model.detect.background import Background
 from model.detect.landmarks import Landmarks
 from model.paths import WEIGHTS
 from model.video import VideoInfo
 
+from .camera_turns import CameraTurns, camera_turns
 from .evidence import Evidence, gather
 from .fit import Problem, Shared
 from .grounding import raised
@@ -40,7 +42,6 @@ from .take_builder import build_take
 
 __all__ = ["Plan", "Solved", "estimate", "solved"]
 
-Lines = NDArray[np.floating]
 SCENE_LINES = "scene lines"
 """Where the focal length comes from."""
 
@@ -71,7 +72,7 @@ def estimate(
     device: torch.device | str = "cpu",
     plan: Plan | None = None,
     refine: Refine | None = None,
-    lines: Lines | None = None,
+    background: Background | None = None,
 ) -> Take:
     """Fit the body to one person's landmarks.
 
@@ -79,7 +80,7 @@ def estimate(
         landmarks: of T frames. body: the body model. info: of the clip. job: height, focal length and settings.
         report: (stage, done, total). device: unused: the matrices of the fit and the network are small.
         plan: which parts take part; by default those of the job's quality. refine: what refines, if the plan asks for
-            it. lines: (N, 2, 2) edges of the scene before a still camera, as of ``SceneLines``.
+            it. background: what it tells of the camera.
 
     Raises:
         PersonError: the person is in no frame of the range.
@@ -93,7 +94,7 @@ def estimate(
     body = body.cpu()
     space = PoseSpace(body, LandmarkRegressor.load(WEIGHTS / "landmark_regressor.npz").joined(body_points(body)))
     plan = plan or Plan.of(job.quality)
-    found = solved(landmarks, space, info, job, plan, report, lines)
+    found = solved(landmarks, space, info, job, plan, report, background)
     report("fit", len(landmarks.frames), len(landmarks.frames))
     refined = None
     if plan.refine and refine is not None:
@@ -125,7 +126,11 @@ def estimate(
     }
     if refined is not None:
         meta["refinement"] = refined.spent
-    return build_take(body, space, found.evidence, solution, landmarks, meta, refined)
+    if background is not None:
+        meta["camera_motion"] = background.motion.meta()
+        warning = background.motion.warning(followed=found.turns is not None)
+        meta["warnings"] += [] if warning is None else [warning]
+    return build_take(body, space, found.evidence, solution, landmarks, meta, refined, found.turns)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,8 @@ class Solved:
     """What the network said."""
     solution: Solution
     focal_source: str
+    turns: CameraTurns | None = None
+    """Of a camera that turns; then all but ``sides`` is as a still one sees it."""
 
 
 def solved(
@@ -149,14 +156,16 @@ def solved(
     job: Job,
     plan: Plan,
     report: Callable[[str, int, int], None] = lambda *_: None,
-    lines: Lines | None = None,
+    background: Background | None = None,
 ) -> Solved:
     """Solve for the body in camera space; arguments as of :func:`estimate`, somebody is present."""
     sides = repair_sides(landmarks)
-    scene = None if lines is None else camera_from_lines(lines)
+    scene = None if background is None else camera_from_lines(background.lines)
+    turns = None if background is None else camera_turns(background.motion, landmarks.frames)
     lens, focal_source = _lens(job, info, scene)
     width, height = landmarks.size_px
-    evidence = gather(sides.landmarks, lens.focal_px, (width / 2, height / 2))
+    steady = sides.landmarks if turns is None else turns.steadied(sides.landmarks, lens.focal_px)
+    evidence = gather(steady, lens.focal_px, (width / 2, height / 2))
     learned = None
     if plan.network:
         network = plan.trained or InitialEstimate.load(WEIGHTS / NETWORK_FILE, space)
@@ -165,7 +174,7 @@ def solved(
     shapes = _shapes(space.body, space, job.actor_height_m, learned)
     problem = Problem(space, shapes, lens, PosePrior.load(WEIGHTS / PRIOR_FILE, space.names), FitSettings(), scene)
     solution = solve(problem, evidence, lambda done, total: report("fit", done, total), learned, plan.fit)
-    return Solved(sides, evidence.at(solution.shared.focal_px), learned, solution, focal_source)
+    return Solved(sides, evidence.at(solution.shared.focal_px), learned, solution, focal_source, turns)
 
 
 def _shapes(body: AnnyBody, space: PoseSpace, height_m: float | None, learned: Learned | None) -> ShapeSpace:

@@ -6,8 +6,8 @@ held (Caprile and Torre, IJCV 1990; Coughlan and Yuille, "Manhattan World", ICCV
 
 Every focal length of a grid is tried: directions that pairs of lines ask for, the two at right angles that other lines
 ask for, and the likelihood of all lines, each of which runs along one of the three or along none.  The spread of what
-is left over all focal lengths tells how much to believe; where a scene shows no such lines it is so wide that nothing is
-said.  Which of the directions is up others have to tell.
+is left over all focal lengths tells how much to believe; where a scene shows no such lines it is so wide that nothing
+is said.  Which of the directions is up others have to tell.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from model.body.landmarks import LANDMARK_NAMES
 from model.body.rig import build_rig, rig_arrays
 from model.detect.landmarks import Landmarks
 
+from .camera_turns import CameraTurns
 from .confidence import confidence
 from .evidence import Evidence
 from .pose_space import PoseSpace
@@ -29,14 +30,14 @@ _BLOCK = 256
 
 def build_take(
     body: AnnyBody, space: PoseSpace, evidence: Evidence, solution: Solution, landmarks: Landmarks,
-    meta: dict[str, Any], refined: Refined | None = None,
+    meta: dict[str, Any], refined: Refined | None = None, turns: CameraTurns | None = None,
 ) -> Take:  # fmt: skip
     """Assemble the take.
 
     Args:
         body, space, evidence, solution: of the estimate, T frames each.
         landmarks: as they were detected.
-        meta: the take's ``meta``. refined: what was refined of it.
+        meta: the take's ``meta``. refined: what was refined of it. turns: of the camera, which is a still one so far.
     """
     rig, pose, present = build_rig(body, solution.rest), solution.pose, evidence.present
     first = int(torch.nonzero(present)[0, 0])
@@ -56,7 +57,12 @@ def build_take(
         rotations.append(rig.rotations(local.numpy()))
     frames = len(landmarks.frames)
     filled = solution.filled.numpy()
+    cameras = np.repeat(matrix.numpy()[None], frames, 0)
     joints12 = joints.numpy().astype(np.float32)
+    if turns is not None:
+        own = turns.matrices(evidence.focal_px / max(landmarks.size_px))
+        cameras[:, :3, :3] = cameras[:, :3, :3] @ np.swapaxes(own, 1, 2)
+        joints12 = (joints12 @ np.swapaxes(own, 1, 2)).astype(np.float32)
     joints12[~landmarks.present & ~filled] = np.nan
     certain = confidence(solution.sigma_m[:, JOINT12_LANDMARKS]).numpy()
     pixels = landmarks.px.astype(np.float32)
@@ -74,7 +80,7 @@ def build_take(
         rotations=_continuous_blocks(np.concatenate(rotations)).astype(np.float32),
         translation_m=(place @ to_world.T + matrix[:3, 3]).numpy().astype(np.float32),
         K=np.array([[evidence.focal_px, 0, center[0]], [0, evidence.focal_px, center[1]], [0, 0, 1]], np.float64),
-        camera_to_world=np.repeat(matrix.numpy()[None], frames, 0),
+        camera_to_world=cameras,
         landmarks_px=pixels,
         landmark_confidence=evidence.confidence.numpy().astype(np.float32),
         joints12_cam_m=joints12,

@@ -8,15 +8,12 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from amr_blender.contract import take as takes
 from amr_blender.contract.job import Job
 from amr_blender.contract.take import Take
 from model.body import AnnyBody
 from model.cache import Cache, fingerprint, key
-from model.detect import Landmarks, Networks
+from model.detect import Background, Landmarks, Networks
 from model.device import choose_device
 from model.estimate import Plan, estimate
 from model.footage import Footage
@@ -78,7 +75,7 @@ class Context:
         footage, body = self._footage(video, quality), AnnyBody.load(assets_folder(self.assets))
         landmarks = footage.landmarks(footage.people[0])
         job, plan = self.job(video, Path("initial"), quality, focal_px), replace(Plan.of(quality), refine=False)
-        take = estimate(landmarks, body, info, job, self._report, plan=plan, lines=footage.lines)
+        take = estimate(landmarks, body, info, job, self._report, plan=plan, background=footage.background)
         with tempfile.TemporaryDirectory() as folder:
             takes.save(take, Path(folder) / "take.npz")
             cache.keep_take(name, Path(folder) / "take.npz")
@@ -105,9 +102,9 @@ class Context:
         footage = self._footage(clip.video, quality)
         return footage.landmarks(footage.people[0])
 
-    def lines(self, clip: Clip) -> NDArray[np.float32] | None:
-        """Edges of the scene, as ``estimate`` wants them.  Raises: as ``landmarks``."""
-        return self._footage(clip.video, "standard").lines
+    def background(self, clip: Clip) -> Background:
+        """What it tells of the camera.  Raises: as ``landmarks``."""
+        return self._footage(clip.video, "standard").background
 
     def _footage(self, path: Path, quality: str) -> Footage:
         assets = assets_folder(self.assets)

@@ -42,8 +42,8 @@ def part(network: bool, fit: bool, untrained: bool = False) -> Run:
         landmarks, info = context.landmarks(clip), Video(clip.video).info
         body = AnnyBody.load(assets_folder(context.assets))
         plan = Plan(network, fit, _untrained(body) if untrained else None)
-        job, lines = context.job(clip.video, Path()), context.lines(clip)
-        take = estimate(landmarks, body, info, job, lambda *_: None, plan=plan, lines=lines)
+        job, background = context.job(clip.video, Path()), context.background(clip)
+        take = estimate(landmarks, body, info, job, lambda *_: None, plan=plan, background=background)
         return motion_of_take(take, truth.frame_count)
 
     return run
@@ -71,8 +71,8 @@ def refined(uniform: bool = False, untrained: bool = False) -> Run:
         device = choose_device(context.device)
         refine = Refinement(assets, video.frames, "standard", device, uniform=uniform, refiner=made)
         job = context.job(clip.video, Path("take"))
-        lines = context.lines(clip)
-        take = estimate(landmarks, body, video.info, job, lambda *_: None, refine=refine, lines=lines)
+        background = context.background(clip)
+        take = estimate(landmarks, body, video.info, job, lambda *_: None, refine=refine, background=background)
         return _beside_initial(take, clip, truth, context, "standard")
 
     return run

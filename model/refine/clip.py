@@ -37,7 +37,8 @@ class Clip:
     """T frames of one person as they were estimated and seen.
 
     Attributes:
-        present: (T,) bool. time_s: (T,) from the first frame on. crop_K: (T, 3, 3). picture_K: (3, 3).
+        present: (T,) bool. time_s: (T,) from the first frame on. crop_K: (T, 3, 3). picture_K: (3, 3). frame_K:
+        (T, 3, 3) the same of each frame, which shifts as a camera that turns shows the body elsewhere.
     """
 
     def __init__(self, space: PoseSpace, found: Solved) -> None:
@@ -46,10 +47,13 @@ class Clip:
         evidence = found.evidence
         self.present, self.time_s = evidence.present, (evidence.time_s - evidence.time_s[0]).float()
         focal, (x, y) = evidence.focal_px, evidence.center_px.tolist()
-        self.picture_K: NDArray[np.float64] = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1.0]])
-        self.crop_K = crop_cameras(
-            self._points_px(), evidence.px, self.present, evidence.time_s, torch.from_numpy(self.picture_K)
-        )
+        K = torch.tensor([[focal, 0, x], [0, focal, y], [0, 0, 1.0]], dtype=torch.float64)
+        self.picture_K: NDArray[np.float64] = K.numpy()
+        self.crop_K = crop_cameras(self._points_px(K), evidence.px, self.present, evidence.time_s, K)
+        self.frame_K = np.repeat(self.picture_K[None], len(self.present), 0)
+        if found.turns is not None:
+            middle = (K @ torch.linalg.inv(self.crop_K.double()) @ K.new_tensor([0.5, 0.5, 1.0])).numpy()
+            self.frame_K[:, :2, 2] += found.turns.shift_px(middle[:, :2], focal, found.sides.landmarks.size_px)
         rays = torch.cat([evidence.rays, torch.ones_like(evidence.rays[..., :1])], -1).float()
         self._landmarks, _ = project(rays, self.crop_K)
         self._confidence = evidence.confidence.float()
@@ -100,9 +104,9 @@ class Clip:
         features = torch.stack([torch.stack([glimpse.features for glimpse in part]) for part in glimpses])
         return start, Seen(rgb=rgb.permute(0, 1, 4, 2, 3), features=features.to(device).float(), **own)
 
-    def _points_px(self) -> Tensor:
-        """(T, N, 2) of the estimated body in the picture."""
-        body, rest, K = self._space.body, self.rest, torch.from_numpy(self.picture_K).float()
+    def _points_px(self, K: Tensor) -> Tensor:
+        """(T, N, 2) of the estimated body in the picture of a still camera."""
+        body, rest, K = self._space.body, self.rest, K.float()
         vertices, weights = rest.vertices_m.float()[::_COARSE], body.skin_weights_dense[::_COARSE]
         found = []
         for first in range(0, len(self._pose.position), _BLOCK):

@@ -71,11 +71,11 @@ class Refinement:
 
     def _pictures(self, clip: Clip, numbers: list[int]) -> Iterator[NDArray[np.uint8]]:
         """(256, 256, 3) of the frames of these numbers; black where nobody is."""
-        crops, present, found = clip.crop_K.numpy(), clip.present.tolist(), 0
+        crops, cameras, present, found = clip.crop_K.numpy(), clip.frame_K, clip.present.tolist(), 0
         for frame in self._frames():
             if found < len(numbers) and frame.index == numbers[found]:
                 black = np.zeros((FRAME_PX, FRAME_PX, 3), np.uint8)
-                yield cut(frame.rgb, clip.picture_K, crops[found]) if present[found] else black
+                yield cut(frame.rgb, cameras[found], crops[found]) if present[found] else black
                 found += 1
         if found < len(numbers):
             raise VideoError(

@@ -43,7 +43,7 @@ def test_a_static_camera_is_still() -> None:
     motion = watched([view(PLACE)] * COUNT)
     assert (motion.verdict, motion.kind, motion.known_share) == ("still", "", 1.0)
     assert motion.largest_shift < 0.0005
-    assert motion.warning() is None
+    assert motion.warning(followed=False) is None
 
 
 @pytest.mark.parametrize("distance", [0.01, 0.1, 0.8])
@@ -73,8 +73,10 @@ def test_zoom_and_roll_are_told_apart() -> None:
 def test_a_hand_shakes() -> None:
     motion = watched([view(PLACE, *wobble) for wobble in shake(np.arange(COUNT) / FPS, 4.0)])
     assert (motion.verdict, motion.kind) == ("moves", "shake")
-    warning = motion.warning()
+    warning = motion.warning(followed=False)
     assert warning is not None and "The camera shakes" in warning["message"]
+    followed = motion.warning(followed=True)
+    assert followed is not None and followed["code"] == "camera-turns" and "The camera shakes" in followed["message"]
     wobble = shake(np.arange(COUNT) / FPS, 4.0 / WIDTH)
     widest = np.linalg.norm(wobble[:, None] - wobble, axis=-1).max()
     assert motion.largest_shift == pytest.approx(widest, rel=0.1)
@@ -84,7 +86,7 @@ def test_the_worst_second_is_named() -> None:
     where = np.concatenate([np.zeros(10), np.linspace(0, 40.3, 9), np.full(12, 40.3)])
     motion = watched([view(PLACE, x) for x in where])
     assert motion.worst_frames == (10, 18)
-    warning = motion.warning()
+    warning = motion.warning(followed=False)
     assert warning is not None and warning["code"] == "camera-moves"
     assert "6.3 % of its longer side" in warning["message"] and "frames 10 to 18" in warning["message"]
     assert motion.meta()["frames"] == [10, 18]
@@ -124,7 +126,7 @@ def test_one_sample_misjudged_is_no_motion() -> None:
 def test_a_wall_without_texture_tells_nothing() -> None:
     motion = watched([np.full((HEIGHT, WIDTH, 3), 150, np.uint8)] * COUNT)
     assert (motion.verdict, motion.known_share) == ("unknown", 0.0)
-    assert motion.warning() is None
+    assert motion.warning(followed=False) is None
     assert np.isnan(motion.matrices_px(np.arange(COUNT))).all()
 
 
@@ -230,5 +232,5 @@ def test_survives_the_cache(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path), lambda code, message: pytest.fail(message))
     cache.keep_records("people", "0" * 32, [motion])
     (again,) = cache.records("people", "0" * 32, CameraMotion) or []
-    assert again.meta() == motion.meta() and again.warning() == motion.warning()
+    assert again.meta() == motion.meta() and again.warning(followed=False) == motion.warning(followed=False)
     np.testing.assert_array_equal(again.matrices_px(np.arange(8)), motion.matrices_px(np.arange(8)))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from amr_blender.contract.job import Job
+from model.detect import Background
 from model.estimate import SCENE_LINES, estimate
 from model.estimate.scene_camera import SceneCamera, camera_from_lines
 from model.estimate.support_terms import POINT_NAMES
 from model.estimate.world import find_ground
 from model.video import VideoInfo
 
-from .conftest import FOCAL_PX, FPS, SIZE_PX
+from .conftest import FOCAL_PX, FPS, PITCH, SIZE_PX, camera_motion
 
 PIXEL = 1 / 960
 
@@ -112,18 +115,18 @@ def test_the_scene_tells_up_where_the_body_nearly_agrees(roll: float, follows: b
 
 
 def test_the_take_says_that_the_lens_is_the_scenes(scene, space) -> None:
-    axes, focal = held(-np.degrees(0.25), 0, 40), FOCAL_PX / max(SIZE_PX)
-    lines = edges(axes, focal, (30, 30, 30), 20, 5)
+    axes, focal = held(-np.degrees(PITCH), 0, 40), FOCAL_PX / max(SIZE_PX)
+    still = camera_motion(np.zeros((len(scene.landmarks.frames), 2)), np.zeros(len(scene.landmarks.frames)), kind="")
+    background = Background(still, edges(axes, focal, (30, 30, 30), 20, 5))
     info = VideoInfo("clip", *SIZE_PX, FPS, len(scene.landmarks.frames), 0, "", None)
-    job = Job("clip.mp4", "take.npz", quality="draft")
-    takes = [estimate(scene.landmarks, space.body, info, job, lambda *_: None, lines=given) for given in (None, lines)]
-    assert [take.meta["focal_source"] for take in takes] == ["estimated", SCENE_LINES]
-    apart = [abs(np.log(take.meta["camera"]["focal_px"] / FOCAL_PX)) for take in takes]
-    assert apart[1] < 0.05
-    ranges = [take.meta["camera"]["focal_high_px"] / take.meta["camera"]["focal_low_px"] for take in takes]
-    assert ranges[1] < 1.2 < ranges[0]
-    given = estimate(
-        scene.landmarks, space.body, info, Job("clip.mp4", "take.npz", quality="draft", focal_px=1000.0),
-        lambda *_: None, lines=lines,
-    )  # fmt: skip
-    assert (given.meta["focal_source"], given.meta["camera"]["focal_px"]) == ("given", 1000.0)
+
+    def meta(seen: Background | None, focal_px: float | None = None) -> dict[str, Any]:
+        job = Job("clip.mp4", "take.npz", quality="draft", focal_px=focal_px)
+        return estimate(scene.landmarks, space.body, info, job, lambda *_: None, background=seen).meta
+
+    alone, told, given = meta(None), meta(background), meta(background, 1000.0)
+    assert [one["focal_source"] for one in (alone, told, given)] == ["estimated", SCENE_LINES, "given"]
+    assert given["camera"]["focal_px"] == 1000.0
+    assert told["camera"]["focal_px"] == pytest.approx(FOCAL_PX, rel=0.06)
+    ranges = [one["camera"]["focal_high_px"] / one["camera"]["focal_low_px"] for one in (told, alone)]
+    assert ranges[0] < 1.2 < ranges[1]
