@@ -58,7 +58,7 @@ class Footage:
     def background(self) -> Background:
         """Raises: as ``people``, for it takes the same pass over the frames."""
         _, motion, lines = self._look()
-        return Background(motion, lines.segments[:0] if motion.verdict == "moves" else lines.segments)
+        return Background(motion, lines.segments)
 
     def landmarks(self, person: Person) -> Landmarks:
         """Of one of the people.
@@ -87,7 +87,8 @@ class Footage:
                 networks, camera, scene = self._load(), CameraWatch(), SceneWatch()
                 self._report("detect", 0, self._frame_count)
                 people = find_people(self._video, self._range, networks, self._report, (camera, scene))
-                motions, lines = [camera.motion()], [scene.lines()]
+                motions = [camera.motion()]
+                lines = [scene.lines(motions[0])]
                 self._cache.keep_records("people", names[0], people)
                 self._cache.keep_records("people", names[1], motions)
                 self._cache.keep_records("people", names[2], lines)

@@ -17,4 +17,4 @@ class Background:
     motion: CameraMotion
     """How the camera moves."""
     lines: NDArray[np.float32]
-    """(N, 2, 2) ``SceneLines.segments``; none where the camera moves, and the picture of the scene with it."""
+    """(N, 2, 2) ``SceneLines.segments``."""

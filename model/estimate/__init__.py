@@ -160,8 +160,11 @@ def solved(
 ) -> Solved:
     """Solve for the body in camera space; arguments as of :func:`estimate`, somebody is present."""
     sides = repair_sides(landmarks)
-    scene = None if background is None else camera_from_lines(background.lines)
-    turns = None if background is None else camera_turns(background.motion, landmarks.frames)
+    scene = turns = None
+    if background is not None:
+        turns = camera_turns(background.motion, landmarks.frames)
+        if background.motion.verdict != "moves" or turns is not None:
+            scene = camera_from_lines(background.lines)
     lens, focal_source = _lens(job, info, scene)
     width, height = landmarks.size_px
     steady = sides.landmarks if turns is None else turns.steadied(sides.landmarks, lens.focal_px)

@@ -5,11 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from model.detect.camera_motion import CameraMotion
 from model.detect.scene_lines import PICTURES, SceneWatch, find_lines
 from model.video import Frame
 
 HEIGHT, WIDTH = 540, 960
 NOBODY = np.empty((0, 4))
+
+
+def motion_of(shift: np.ndarray, verdict: str = "still") -> CameraMotion:
+    """Of samples one frame apart."""
+    count = len(shift)
+    known, still = np.ones(count, bool), np.zeros(count)
+    stretches, frames = np.zeros(count, np.int32), np.arange(count, dtype=np.int32)
+    return CameraMotion(
+        verdict, "", 0.0, 1.0, (0, 0), (WIDTH, HEIGHT), frames, stretches, known, shift, still + 1, still
+    )
 
 
 def window() -> np.ndarray:
@@ -45,7 +56,19 @@ def test_what_moves_is_not_in_it() -> None:
         cv2.line(picture, (30 * index, 320), (30 * index + 90, 520), (0, 0, 0), 9)
         large = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
         watch.add(0, Frame(index, index / 8, large), NOBODY)
-    lines = watch.lines().segments
+    lines = watch.lines(motion_of(np.zeros((3 * PICTURES + 1, 2)))).segments
+    assert len(lines) == 4
+    np.testing.assert_allclose(lines.reshape(-1, 2).max(0) * WIDTH + [WIDTH / 2, HEIGHT / 2], [400, 300], atol=3)
+
+
+def test_a_camera_that_pans_is_seen_half_way() -> None:
+    """The window wanders from the left to the right; in the middle of the way it is where it is without a pan."""
+    watch, across = SceneWatch(), np.linspace(-160, 160, 9)
+    for index, shift_px in enumerate(across):
+        shifted = np.roll(window(), int(shift_px), 1)
+        watch.add(0, Frame(index, index / 8, shifted), NOBODY)
+    pan = np.column_stack([across / WIDTH, np.zeros(9)])
+    lines = watch.lines(motion_of(pan, "moves")).segments
     assert len(lines) == 4
     np.testing.assert_allclose(lines.reshape(-1, 2).max(0) * WIDTH + [WIDTH / 2, HEIGHT / 2], [400, 300], atol=3)
 
@@ -54,5 +77,6 @@ def test_a_clip_with_cuts_has_no_scene() -> None:
     watch = SceneWatch()
     for index in range(4):
         watch.add(index // 2, Frame(index, index / 8, window()), NOBODY)
-    assert watch.lines().segments.shape == (0, 2, 2)
-    assert SceneWatch().lines().segments.shape == (0, 2, 2)
+    still = motion_of(np.zeros((4, 2)))
+    assert watch.lines(still).segments.shape == (0, 2, 2)
+    assert SceneWatch().lines(still).segments.shape == (0, 2, 2)
