@@ -105,18 +105,17 @@ class _Sheet:
         """The best of one focal length."""
         axes = self._candidates(focal)
         values = self._likelihood(axes, focal, COARSE_RAD)
-        found = []
-        for index in np.argsort(-values, kind="stable")[:_REFINED]:
-            refined = self._refined(axes[index], focal)
-            value = float(self._likelihood(refined[None], focal, OFF_RAD)[0])
-            held = max(_held_prior(axis if axis[1] < 0 else -axis) for axis in refined)
-            found.append(_Guess(focal, refined, value + held + _focal_prior(focal)))
-        return found
+        refined = self._refined(axes[np.argsort(-values, kind="stable")[:_REFINED]], focal)
+        values = self._likelihood(refined, focal, OFF_RAD) + _focal_prior(focal)
+        return [
+            _Guess(focal, own, float(value) + max(_held_prior(axis if axis[1] < 0 else -axis) for axis in own))
+            for own, value in zip(refined, values, strict=True)
+        ]
 
     def spread_rad(self, guess: _Guess) -> Array:
         """(3,) standard deviations of the directions, the focal length as it is."""
         axes = guess.axes
-        _, rows, weight = self._linearised(axes, guess.focal)
+        _, rows, weight = (part[0] for part in self._linearised(axes[None], guess.focal))
         precision = TEMPER / OFF_RAD**2 * (weight[:, None] * rows).T @ rows + np.eye(3) / PITCH_SIGMA**2
         turns = np.stack([np.cross(turn, axes) for turn in np.eye(3)], -1)  # (3, 3 xyz, 3)
         return np.asarray(
@@ -167,28 +166,31 @@ class _Sheet:
         return np.asarray(TEMPER * np.log1p(ORDERLY * (sharp - 1)) @ self._weight)
 
     def _linearised(self, axes: Array, focal: float) -> tuple[Array, Array, Array]:
-        """(N,) misses of each line's own direction, (N, 3) how they change as all turn, and (N,) what each counts."""
+        """Of (G, 3, 3) axes (G, N) misses of each line's own direction, (G, N, 3) how they change as all turn, and
+        (G, N) what each counts."""
         off = self._off(axes, focal)
-        own = np.abs(off).argmin(0)
-        every = np.arange(len(own))
-        miss = off[own, every]
-        step = 1e-5
-        rows = np.stack(
-            [(self._off(axes + step * np.cross(turn, axes), focal)[own, every] - miss) / step for turn in np.eye(3)], 1
-        )
+        own = np.abs(off).argmin(1)[:, None]
+
+        def of_own(values: Array) -> Array:
+            return np.take_along_axis(values, own, 1)[:, 0]
+
+        miss, step = of_own(off), 1e-5
+        turned = [of_own(self._off(axes + step * np.cross(turn, axes), focal)) for turn in np.eye(3)]
+        rows = (np.stack(turned, -1) - miss[..., None]) / step
         sharp = np.exp(-0.5 * (miss / OFF_RAD) ** 2) * (math.sqrt(math.pi / 2) / OFF_RAD / 3)
         return miss, rows, self._weight * ORDERLY * sharp / (ORDERLY * sharp + 1 - ORDERLY)
 
     def _refined(self, axes: Array, focal: float) -> Array:
-        """(3, 3) turned to where the lines want it (Gauss-Newton, lines along none left out softly)."""
+        """(G, 3, 3) turned to where the lines want it (Gauss-Newton, lines along none left out softly)."""
         for _ in range(_STEPS):
             miss, rows, weight = self._linearised(axes, focal)
-            matrix = (weight[:, None] * rows).T @ rows + 1e-3 * np.eye(3)
-            turn = -np.linalg.solve(matrix, (weight * miss) @ rows)
-            turn *= min(1.0, 0.1 / max(float(np.linalg.norm(turn)), 1e-12))
-            axes = _unit(axes + np.cross(turn, axes))
-            axes[1] = _unit(axes[1] - (axes[1] @ axes[0]) * axes[0])
-            axes[2] = np.cross(axes[0], axes[1])
+            weighted = weight[..., None] * rows
+            matrix = np.swapaxes(weighted, 1, 2) @ rows + 1e-3 * np.eye(3)
+            turn = -np.linalg.solve(matrix, np.einsum("gnt,gn->gt", weighted, miss)[..., None])[..., 0]
+            turn *= np.minimum(1.0, 0.1 / np.maximum(np.linalg.norm(turn, axis=1, keepdims=True), 1e-12))
+            first, second, _ = np.moveaxis(_unit(axes + np.cross(turn[:, None], axes)), 1, 0)
+            second = _unit(second - (second * first).sum(1, keepdims=True) * first)
+            axes = np.stack([first, second, np.cross(first, second)], 1)
         return axes
 
 

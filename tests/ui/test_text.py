@@ -26,6 +26,7 @@ def test_size(count, shown):
     ("low", "high", "source", "shown"),
     [
         (31.2, 41.4, "estimated", "35 mm (31 to 41), estimated"),
+        (34.2, 36.4, "scene lines", "35 mm (34 to 36), scene lines"),
         (0.0, 0.0, "", "35 mm, assumed"),
         (34.9, 35.1, "given", "35 mm, given"),
         (41.0, 31.0, "estimated", "35 mm, estimated"),
