@@ -17,6 +17,7 @@ from model.detect import (
     SceneLines,
     SceneWatch,
     find_people,
+    follow_camera,
     track_landmarks,
 )
 from model.progress import Report
@@ -88,6 +89,8 @@ class Footage:
                 self._report("detect", 0, self._frame_count)
                 people = find_people(self._video, self._range, networks, self._report, (camera, scene))
                 motions = [camera.motion()]
+                if motions[0].verdict == "moves":
+                    motions = [follow_camera(self._video, self._range, people, motions[0], self._report)]
                 lines = [scene.lines(motions[0])]
                 self._cache.keep_records("people", names[0], people)
                 self._cache.keep_records("people", names[1], motions)

@@ -8,6 +8,7 @@ STAGES = {
     "": "Starting",
     "read": "Reading the footage",
     "detect": "Finding people",
+    "camera": "Following the camera",
     "landmarks": "Following the person",
     "fit": "Fitting the body",
     "refine": "Looking again",

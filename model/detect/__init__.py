@@ -2,6 +2,7 @@
 
 from model.detect.background import Background
 from model.detect.camera_motion import CameraMotion, CameraWatch
+from model.detect.camera_path import follow_camera
 from model.detect.landmarks import Landmarks
 from model.detect.networks import Networks
 from model.detect.people import Person, find_people
@@ -18,5 +19,6 @@ __all__ = [
     "SceneLines",
     "SceneWatch",
     "find_people",
+    "follow_camera",
     "track_landmarks",
 ]
