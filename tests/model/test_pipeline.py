@@ -417,14 +417,35 @@ def test_a_cut_to_another_person(tmp_path: Path) -> None:
     assert len(people) == 2
 
 
-def test_a_moving_camera_is_told(tmp_path: Path) -> None:
-    panned = [np.roll(rgb, 5 * number, axis=1) for number, rgb in enumerate(demo_frames(12))]
-    take, listener = run(job_for(write_clip(tmp_path / "pan.mp4", panned), tmp_path))
-    assert listener.warnings.count("camera-moves") == 1
+def test_a_camera_that_pans_is_followed(tmp_path: Path) -> None:
+    """The picture moves, and the person with it: in the world the person walks as before the still camera, and the
+    take's camera turns."""
+    frames, settings = demo_frames(24), {"focal_px": 1000.0, "quality": "draft"}
+    panned = [np.roll(rgb, 5 * number, axis=1) for number, rgb in enumerate(frames)]
+    take, listener = run(job_for(write_clip(tmp_path / "pan.mp4", panned), tmp_path, **settings))
+    assert listener.warnings.count("camera-turns") == 1
     told = take.meta["camera_motion"]
     assert (told["verdict"], told["kind"]) == ("moves", "pan")
-    assert told["largest_shift"] == pytest.approx(5 * 11 / panned[0].shape[1], rel=0.1)
-    assert 0 <= told["frames"][0] < told["frames"][1] <= 11
+    assert told["largest_shift"] == pytest.approx(5 * 23 / panned[0].shape[1], rel=0.1)
+    assert 0 <= told["frames"][0] < told["frames"][1] <= 23
+    ahead = take.camera_to_world[:, :3, 2]
+    assert np.arccos(ahead[0] @ ahead[-1]) == pytest.approx(2 * np.arctan(5 * 23 / 2 / 1000.0), rel=0.1)
+    still, _ = run(job_for(write_clip(tmp_path / "still.mp4", frames), tmp_path, **settings))
+    walked = [one.translation_m[-1, :2] - one.translation_m[0, :2] for one in (take, still)]
+    assert np.linalg.norm(walked[0] - walked[1]) < 0.15  # the pan alone would be 0.7 m
+
+
+def test_a_camera_that_zooms_is_told(tmp_path: Path) -> None:
+    frames = demo_frames(12)
+    height, width = frames[0].shape[:2]
+    zoomed = []
+    for number, rgb in enumerate(frames):
+        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1 + 0.02 * number)
+        zoomed.append(cv2.warpAffine(rgb, matrix, (width, height)))
+    take, listener = run(job_for(write_clip(tmp_path / "zoom.mp4", zoomed), tmp_path, quality="draft"))
+    assert listener.warnings.count("camera-moves") == 1
+    assert take.meta["camera_motion"]["kind"] == "zoom"
+    assert np.ptp(take.camera_to_world, axis=0).max() == 0
 
 
 def test_a_range_longer_than_the_clip(tmp_path: Path) -> None:
