@@ -21,7 +21,7 @@ LARGEST_SHIFT = 0.6
 """Of the picture's middle from where the still camera looks, in longer sides: beyond it a flat picture can't hold what
 the still camera would have to see."""
 LARGEST_ZOOM = 1.1
-LEAST_KNOWN = 0.8
+LEAST_KNOWN = 0.6
 """Share of the frames in which the motion must be known; between them it is taken to be even."""
 
 

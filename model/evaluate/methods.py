@@ -169,6 +169,12 @@ METHODS: dict[str, Method] = {
         ),
         Method("initial-draft", "the estimate in draft quality", _initial("draft"), usual=False),
         Method("initial-best", "the estimate in best quality", _initial("best"), usual=False),
+        Method(
+            "initial-no-background",
+            "the estimate, not told what the background says of the camera",
+            part(network=True, fit=True, background=False),
+            usual=False,
+        ),
         Method("initial-true-lens", "the estimate, told the true focal length", _with_true_lens, usual=False),
     )
 }

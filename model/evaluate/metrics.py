@@ -135,7 +135,7 @@ def jitter(truth: Motion, estimate: Motion) -> Series:
     It needs no truth beyond the camera's own motion; compare with the truth's own value.  Unit: 10 m/s^3.
     Source: Flash and Hogan 1985; in this unit as in WHAM, Shin et al., CVPR 2024.
     """
-    points = in_world(_both(truth, estimate)[1].joints12_cam_m, truth)
+    points = in_world(_both(truth, estimate)[1].joints12_cam_m, truth, estimate)
     return series(_lengths(_differences(points, 3, 1)) * truth.fps**3 / 10)
 
 
@@ -155,7 +155,7 @@ def _paths(truth: Motion, estimate: Motion) -> tuple[Array, Array]:
     """(T, 3) paths of the hips in the world, from the first frame that both know."""
     both = truth.seen & estimate.seen
     first = int(np.argmax(both))
-    paths = [in_world(motion.root_cam_m, truth) for motion in (truth, estimate)]
+    paths = in_world(truth.root_cam_m, truth), in_world(estimate.root_cam_m, truth, estimate)
     true, claimed = (np.where(both[:, None], path - path[first], np.nan) for path in paths)
     return true, claimed
 
@@ -187,7 +187,7 @@ def foot_speed_mm_s(truth: Motion, estimate: Motion) -> Series | None:
     """
     if truth.standing is None:
         return None
-    ankles = in_world(_both(truth, estimate)[1].joints12_cam_m[:, list(ANKLES)], truth)
+    ankles = in_world(_both(truth, estimate)[1].joints12_cam_m[:, list(ANKLES)], truth, estimate)
     return series(np.where(truth.standing, 1000 * truth.fps * _speed(ankles), np.nan))
 
 

@@ -96,13 +96,17 @@ def without_frames(motion: Motion, dropped: Mask) -> Motion:
     return replace(motion, joints12_cam_m=joints)
 
 
-def in_world(points_cam_m: Array, truth: Motion) -> Array:
+def in_world(points_cam_m: Array, truth: Motion, claim: Motion | None = None) -> Array:
     """(T, ..., 3) points to axes that do not move with the camera, by the truth's camera.
 
-    Where the truth knows no camera it is taken as standing still: the camera's own axes.
+    Where the truth knows no camera it is taken as standing still: the camera's own axes.  A ``claim`` that has a camera
+    is held to it: it begins where the truth's does, and goes its own way.
     """
     if truth.camera_to_world is None:
         return points_cam_m
-    turn, move = truth.camera_to_world[:, :3, :3], truth.camera_to_world[:, :3, 3]
+    cameras = truth.camera_to_world
+    if claim is not None and claim.camera_to_world is not None:
+        cameras = cameras[:1] @ np.linalg.inv(claim.camera_to_world[:1]) @ claim.camera_to_world
+    turn, move = cameras[:, :3, :3], cameras[:, :3, 3]
     spread = (len(points_cam_m), *[1] * (points_cam_m.ndim - 2), 3)
     return np.asarray(np.einsum("tij,t...j->t...i", turn, points_cam_m) + move.reshape(spread))

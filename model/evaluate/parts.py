@@ -35,15 +35,16 @@ from .suites import Clip
 UNTRAINED_SEED = 7
 
 
-def part(network: bool, fit: bool, untrained: bool = False) -> Run:
-    """The estimate with these parts alone, on the landmarks of standard quality."""
+def part(network: bool, fit: bool, untrained: bool = False, background: bool = True) -> Run:
+    """The estimate with these parts alone, on the landmarks of standard quality, with or without what the background
+    tells of the camera."""
 
     def run(clip: Clip, truth: Motion, context: Context) -> Motion:
         landmarks, info = context.landmarks(clip), Video(clip.video).info
         body = AnnyBody.load(assets_folder(context.assets))
         plan = Plan(network, fit, _untrained(body) if untrained else None)
-        job, background = context.job(clip.video, Path()), context.background(clip)
-        take = estimate(landmarks, body, info, job, lambda *_: None, plan=plan, background=background)
+        job, told = context.job(clip.video, Path()), context.background(clip) if background else None
+        take = estimate(landmarks, body, info, job, lambda *_: None, plan=plan, background=told)
         return motion_of_take(take, truth.frame_count)
 
     return run

@@ -258,6 +258,7 @@ SUITES: dict[str, Suite] = {
             "balance", "real footage, joints from four calibrated cameras", ROOT.parent / "shared" / "clips", _balance
         ),
         Suite("synthetic", "made clips with exact truth", ROOT / "build" / "synthetic", _made),
+        Suite("turned", "the same footage, filmed by a camera that turns", ROOT / "build" / "turned", _made),
         Suite("demo", "the project's own made clip", ROOT / "tests" / "data", _demo),
     )
 }
