@@ -133,7 +133,7 @@ class _Work:
         self._report("fit", 0, len(landmarks.frames))
         body = AnnyBody.load(self._assets, device)
         info, refine, background = self._video.info, self._refinement(device), footage.background
-        take = estimate(landmarks, body, info, self._job, self._report, device, refine=refine, background=background)
+        take = estimate(landmarks, body, info, self._job, self._report, refine=refine, background=background)
         if own_body is not None:
             from model.body.transfer import transfer
 

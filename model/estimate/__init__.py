@@ -69,7 +69,6 @@ def estimate(
     info: VideoInfo,
     job: Job,
     report: Callable[[str, int, int], None],
-    device: torch.device | str = "cpu",
     plan: Plan | None = None,
     refine: Refine | None = None,
     background: Background | None = None,
@@ -78,7 +77,7 @@ def estimate(
 
     Args:
         landmarks: of T frames. body: the body model. info: of the clip. job: height, focal length and settings.
-        report: (stage, done, total). device: unused: the matrices of the fit and the network are small.
+        report: (stage, done, total).
         plan: which parts take part; by default those of the job's quality. refine: what refines, if the plan asks for
             it. background: what it tells of the camera.
 
