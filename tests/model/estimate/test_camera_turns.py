@@ -12,8 +12,9 @@ from amr_blender.contract.job import Job
 from amr_blender.contract.spaces import project_px, transform
 from amr_blender.contract.take import Take
 from model.detect import Background, CameraMotion, Landmarks
-from model.estimate import estimate
+from model.estimate import Plan, estimate, solved
 from model.estimate.camera_turns import LARGEST_SHIFT, CameraTurns, camera_turns
+from model.refine.clip import Clip
 from model.video import VideoInfo
 
 from .conftest import FOCAL_PX, FPS, SIZE_PX, camera_motion
@@ -94,6 +95,23 @@ def take_of(landmarks: Landmarks, space: Any, motion: CameraMotion) -> Take:
     info = VideoInfo("clip", *SIZE_PX, FPS, len(FRAMES), 0, "", None)
     job = Job("clip.mp4", "take.npz", quality="standard", focal_px=FOCAL_PX)
     return estimate(landmarks, space.body, info, job, lambda *_: None, background=Background(motion, NO_LINES))
+
+
+def test_what_refines_looks_where_the_picture_has_the_body(scene, space) -> None:
+    """Landmarks of the frames, through the cameras of the crops, are where the crops are said to have them."""
+    shaken = filmed(scene.landmarks, CameraTurns(SHIFT, ROLL))
+    info = VideoInfo("clip", *SIZE_PX, FPS, len(FRAMES), 0, "", None)
+    job, background = Job("clip.mp4", "take.npz", focal_px=FOCAL_PX), Background(camera_motion(SHIFT, ROLL), NO_LINES)
+    clip = Clip(space, solved(shaken, space, info, job, Plan(network=True, fit=False), background=background))
+    told = clip.frames(slice(None))["landmarks"].numpy()
+
+    def off(cameras: np.ndarray) -> float:
+        to_crop = clip.crop_K.numpy() @ np.linalg.inv(cameras)
+        seen = shaken.px @ np.swapaxes(to_crop[:, :2, :2], 1, 2) + to_crop[:, None, :2, 2]
+        return float(np.linalg.norm(seen - told, axis=-1).max())
+
+    assert off(clip.frame_K) < 0.04  # a roll of up to 3 degrees is left in the crop
+    assert off(np.broadcast_to(clip.picture_K, clip.frame_K.shape)) > 0.12
 
 
 def test_the_camera_turns_and_the_body_does_not(scene, space) -> None:
