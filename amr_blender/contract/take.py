@@ -42,8 +42,8 @@ class Take:
 
     meta: dict[str, Any]
     """JSON object: ``source`` (name, width, height, fps, frame_count, rotation_deg, sha256), ``settings``
-    (the job's), ``person`` (index, count), ``actor_height_m``, ``height_source`` and ``focal_source``
-    (``given``, ``metadata``, ``scene lines``, ``estimated`` or ``assumed``), ``body`` (name, licence), ``warnings`` (list of
+    (the job's), ``person`` (index, count), ``actor_height_m``, ``height_source`` and ``focal_source`` (``given``,
+    ``metadata``, ``scene lines``, ``estimated`` or ``assumed``), ``body`` (name, licence), ``warnings`` (list of
     {code, message}), ``amr_version``. May hold ``camera`` (focal_px, focal_low_px, focal_high_px, pitch_deg, roll_deg,
     height_m) and ``camera_motion`` (verdict: ``still``, ``moves`` or ``unknown``; kind, largest_shift in parts of the
     picture's longer side, known_share, frames: first and last of the worst second)."""
