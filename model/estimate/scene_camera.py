@@ -147,17 +147,12 @@ class _Sheet:
         ones, others = ones[good], _unit(others[good])
         return np.stack([ones, others, np.cross(ones, others)], 1)
 
-    def _seen(self, directions: Array, focal: float) -> tuple[Array, Array, Array]:
-        """Of (..., 3) directions the way from each line's middle to the vanishing point, (..., N) x, y and length."""
+    def _off(self, directions: Array, focal: float) -> Array:
+        """(..., N) sine of the angle by which each line misses the vanishing point of (..., 3) directions."""
         depth = directions[..., 2, None]
         x = focal * directions[..., 0, None] - self._middle[:, 0] * depth
         y = focal * directions[..., 1, None] - self._middle[:, 1] * depth
-        return x, y, np.sqrt(x * x + y * y) + 1e-9
-
-    def _off(self, directions: Array, focal: float) -> Array:
-        """(..., N) sine of the angle by which each line misses the vanishing point of (..., 3) directions."""
-        x, y, size = self._seen(directions, focal)
-        return np.asarray((self._along[:, 0] * y - self._along[:, 1] * x) / size)
+        return np.asarray((self._along[:, 0] * y - self._along[:, 1] * x) / (np.sqrt(x * x + y * y) + 1e-9))
 
     def _likelihood(self, axes: Array, focal: float, off_rad: float) -> Array:
         """(G,) of (G, 3, 3) axes, against lines that run anyhow."""
