@@ -40,7 +40,6 @@ class Footage:
     ) -> None:
         self._video, self._quality, self._cache, self._load, self._report = video, job.quality, cache, load, report
         self._range = (job.frame_start, job.frame_end)
-        self._frame_count = min(job.frame_end or video.info.frame_count, video.info.frame_count) - job.frame_start
         self._facts = [
             video.info.sha256, self._range, job.image_fps, job.range_fps, fingerprint(assets, _DETECTION),
         ]  # fmt: skip
@@ -72,7 +71,7 @@ class Footage:
         if kept:
             return kept[0]
         networks = self._load()
-        self._report("landmarks", 0, self._frame_count)
+        self._report("landmarks", 0, self._video.length(*self._range))
         landmarks = track_landmarks(self._video, person, self._range, networks, self._report, self._quality)
         self._cache.keep_records("landmarks", name, [landmarks])
         return landmarks
@@ -86,7 +85,7 @@ class Footage:
             lines = self._cache.records("people", names[2], SceneLines)
             if people is None or not motions or not lines:
                 networks, camera, scene = self._load(), CameraWatch(), SceneWatch()
-                self._report("detect", 0, self._frame_count)
+                self._report("detect", 0, self._video.length(*self._range))
                 people = find_people(self._video, self._range, networks, self._report, (camera, scene))
                 motions = [camera.motion()]
                 if motions[0].verdict == "moves":

@@ -106,6 +106,11 @@ class Video:
             focal_px=None if focal_mm is None else focal_px_from_35mm_equivalent(focal_mm, width, height),
         )
 
+    def length(self, start: int = 0, stop: int | None = None) -> int:
+        """How many frames ``start`` to ``stop`` are as far as the file announces them, at least one: for progress."""
+        count = self.info.frame_count
+        return max((count if stop is None else min(stop, count)) - start, 1)
+
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Frames ``start`` to ``stop`` (exclusive; None is the end) by number or ``range_fps``, one at a time.
 

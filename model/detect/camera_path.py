@@ -25,7 +25,7 @@ def follow_camera(
         VideoError: the video is broken.
     """
     start, stop = frame_range
-    total = max((video.info.frame_count if stop is None else min(stop, video.info.frame_count)) - start, 1)
+    total = video.length(start, stop)
     watch, cuts = CameraWatch(), people[0].cuts
     for done, frame in enumerate(video.frames(start, stop), 1):
         shot = int(np.searchsorted(cuts, frame.index, side="right"))

@@ -83,7 +83,7 @@ def find_people(
         PersonError: there is nobody.
     """
     start, stop = frame_range
-    total = max((video.info.frame_count if stop is None else min(stop, video.info.frame_count)) - start, 1)
+    total = video.length(start, stop)
     linker, cuts, seen = Linker(), CutFinder(), 0
     samples: list[tuple[int, Frame]] = []
     next_sample_s = -np.inf

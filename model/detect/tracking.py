@@ -92,7 +92,7 @@ def track_landmarks(
         PersonError: the person could not be confirmed in any frame.
     """
     start, stop = frame_range
-    total = max((video.info.frame_count if stop is None else min(stop, video.info.frame_count)) - start, 1)
+    total = video.length(start, stop)
     spans, views = spans_of(person), views_for(quality)
     record = _Record()
     pending: list[tuple[int, Array]] = []

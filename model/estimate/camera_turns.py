@@ -48,11 +48,8 @@ class CameraTurns:
 
     def steadied(self, landmarks: Landmarks, focal_px: float) -> Landmarks:
         """The landmarks as the still camera would have seen them."""
-        longer = max(landmarks.size_px)
-        middle = np.array(landmarks.size_px) / 2
-        rays = np.concatenate([(landmarks.px - middle) / focal_px, np.ones_like(landmarks.px[..., :1])], -1)
-        still = rays @ self.matrices(focal_px / longer)  # rows times R are columns times its transpose
-        px = still[..., :2] / np.maximum(still[..., 2:], 0.05) * focal_px + middle
+        back = np.swapaxes(self.matrices(focal_px / max(landmarks.size_px)), 1, 2)
+        px = _seen_through(back, landmarks.px, focal_px, landmarks.size_px)
         cosine, sine = np.cos(self.roll_rad)[:, None], np.sin(self.roll_rad)[:, None]
         x, y, z = np.moveaxis(landmarks.world_m, -1, 0)
         world_m = np.stack([cosine * x + sine * y, cosine * y - sine * x, z], -1)
@@ -60,10 +57,16 @@ class CameraTurns:
 
     def shift_px(self, points_px: Array, focal_px: float, size_px: tuple[int, int]) -> Array:
         """(T, 2) by how much pixels of the still camera, one (T, 2) a frame, are elsewhere in the frame."""
-        middle = np.array(size_px) / 2
-        rays = np.column_stack([(points_px - middle) / focal_px, np.ones(len(points_px))])
-        seen = np.einsum("tij,tj->ti", self.matrices(focal_px / max(size_px)), rays)
-        return np.asarray(seen[:, :2] / np.maximum(seen[:, 2:], 0.05) * focal_px + middle - points_px)
+        turns = self.matrices(focal_px / max(size_px))
+        return np.asarray(_seen_through(turns, points_px[:, None], focal_px, size_px)[:, 0] - points_px)
+
+
+def _seen_through(turns: Array, points_px: Array, focal_px: float, size_px: tuple[int, int]) -> Array:
+    """(T, N, 2) pixels to those of cameras that are turned by (T, 3, 3)."""
+    middle = np.array(size_px) / 2
+    rays = np.concatenate([(points_px - middle) / focal_px, np.ones_like(points_px[..., :1])], -1)
+    seen = rays @ np.swapaxes(turns, 1, 2)
+    return np.asarray(seen[..., :2] / np.maximum(seen[..., 2:], 0.05) * focal_px + middle)
 
 
 def camera_turns(motion: CameraMotion, frames: NDArray[np.integer]) -> CameraTurns | None:

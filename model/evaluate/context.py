@@ -38,6 +38,7 @@ class Context:
         self.cache, self.assets, self.device, self._report = cache, assets, device, report
         self._take = lru_cache(maxsize=2)(self._take_of)
         self._initial = lru_cache(maxsize=2)(self._initial_of)
+        self._footage = lru_cache(maxsize=2)(self._footage_of)
 
     @cached_property
     def engine(self) -> str:
@@ -106,9 +107,10 @@ class Context:
         """What it tells of the camera.  Raises: as ``landmarks``."""
         return self._footage(clip.video, "standard").background
 
-    def _footage(self, path: Path, quality: str) -> Footage:
+    def _footage_of(self, path: Path, quality: str) -> Footage:
         assets = assets_folder(self.assets)
 
+        @lru_cache(maxsize=1)
         def load() -> Networks:
             return Networks.load(assets, choose_device(self.device))
 
