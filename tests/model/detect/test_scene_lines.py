@@ -5,22 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from model.detect.camera_motion import CameraMotion
 from model.detect.scene_lines import PICTURES, SceneWatch, find_lines
 from model.video import Frame
+from tests.model.moving_camera import moving_camera, still_camera
 
 HEIGHT, WIDTH = 540, 960
 NOBODY = np.empty((0, 4))
-
-
-def motion_of(shift: np.ndarray, verdict: str = "still") -> CameraMotion:
-    """Of samples one frame apart."""
-    count = len(shift)
-    known, still = np.ones(count, bool), np.zeros(count)
-    stretches, frames = np.zeros(count, np.int32), np.arange(count, dtype=np.int32)
-    return CameraMotion(
-        verdict, "", 0.0, 1.0, (0, 0), (WIDTH, HEIGHT), frames, stretches, known, shift, still + 1, still
-    )
 
 
 def window() -> np.ndarray:
@@ -56,7 +46,7 @@ def test_what_moves_is_not_in_it() -> None:
         cv2.line(picture, (30 * index, 320), (30 * index + 90, 520), (0, 0, 0), 9)
         large = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
         watch.add(0, Frame(index, index / 8, large), NOBODY)
-    lines = watch.lines(motion_of(np.zeros((3 * PICTURES + 1, 2)))).segments
+    lines = watch.lines(still_camera(3 * PICTURES + 1, (WIDTH, HEIGHT))).segments
     assert len(lines) == 4
     np.testing.assert_allclose(lines.reshape(-1, 2).max(0) * WIDTH + [WIDTH / 2, HEIGHT / 2], [400, 300], atol=3)
 
@@ -68,7 +58,7 @@ def test_a_camera_that_pans_is_seen_half_way() -> None:
         shifted = np.roll(window(), int(shift_px), 1)
         watch.add(0, Frame(index, index / 8, shifted), NOBODY)
     pan = np.column_stack([across / WIDTH, np.zeros(9)])
-    lines = watch.lines(motion_of(pan, "moves")).segments
+    lines = watch.lines(moving_camera(pan, (WIDTH, HEIGHT))).segments
     assert len(lines) == 4
     np.testing.assert_allclose(lines.reshape(-1, 2).max(0) * WIDTH + [WIDTH / 2, HEIGHT / 2], [400, 300], atol=3)
 
@@ -77,6 +67,6 @@ def test_a_clip_with_cuts_has_no_scene() -> None:
     watch = SceneWatch()
     for index in range(4):
         watch.add(index // 2, Frame(index, index / 8, window()), NOBODY)
-    still = motion_of(np.zeros((4, 2)))
+    still = still_camera(4, (WIDTH, HEIGHT))
     assert watch.lines(still).segments.shape == (0, 2, 2)
     assert SceneWatch().lines(still).segments.shape == (0, 2, 2)

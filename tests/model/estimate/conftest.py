@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import torch
 from model.body import AnnyBody
 from model.body.body_points import body_points
 from model.body.landmarks import LandmarkRegressor
-from model.detect.camera_motion import CameraMotion
 from model.detect.landmarks import Landmarks
 from model.estimate.fit import Problem
 from model.estimate.lens import LensPrior
@@ -106,18 +104,6 @@ def make_scene(body: AnnyBody, space: PoseSpace, frames: int = 45, noise_px: flo
         size_px=SIZE_PX,
     )
     return Scene(landmarks, points, angles, float(rest.height_m), upright[:, 2])
-
-
-def camera_motion(shift: np.ndarray, roll_rad: np.ndarray, kind: str = "pan", **other: Any) -> CameraMotion:
-    """What a watch on every frame says of a camera whose picture's middle moves by ``shift`` (T, 2) longer sides."""
-    count = len(shift)
-    facts: dict[str, Any] = {
-        "verdict": "moves" if kind else "still", "kind": kind, "largest_shift": float(np.abs(shift).max()),
-        "known_share": 1.0, "worst_frames": (0, count - 1), "size_px": SIZE_PX,
-        "frames": np.arange(count, dtype=np.int32), "stretches": np.zeros(count, np.int32),
-        "known": np.ones(count, bool), "shift": shift, "zoom": np.ones(count), "roll_rad": roll_rad,
-    }  # fmt: skip
-    return CameraMotion(**facts | other)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,9 @@ from model.estimate import Plan, estimate, solved
 from model.estimate.camera_turns import LARGEST_SHIFT, CameraTurns, camera_turns
 from model.refine.clip import Clip
 from model.video import VideoInfo
+from tests.model.moving_camera import moving_camera, still_camera
 
-from .conftest import FOCAL_PX, FPS, SIZE_PX, camera_motion
+from .conftest import FOCAL_PX, FPS, SIZE_PX
 
 LONGER = max(SIZE_PX)
 FRAMES = np.arange(45, dtype=np.int32)
@@ -59,7 +60,7 @@ def test_landmarks_are_where_a_still_camera_has_them(scene) -> None:
 
 
 def test_the_still_camera_looks_at_the_middle_of_the_way() -> None:
-    turns = camera_turns(camera_motion(SHIFT + [0.3, 0.1], ROLL), FRAMES)
+    turns = camera_turns(moving_camera(SHIFT + [0.3, 0.1], SIZE_PX, ROLL), FRAMES)
     assert turns is not None
     np.testing.assert_allclose(turns.shift.max(0), -turns.shift.min(0), atol=1e-9)
     np.testing.assert_allclose(np.diff(turns.shift, axis=0), np.diff(SHIFT, axis=0), atol=1e-9)
@@ -79,14 +80,14 @@ def test_the_still_camera_looks_at_the_middle_of_the_way() -> None:
     ids=["still", "zooms", "zooms too", "far", "lost in between", "mostly unknown"],
 )
 def test_what_cannot_be_undone_is_left(kind: str, scale: float, other: dict[str, Any]) -> None:
-    assert camera_turns(camera_motion(scale * SHIFT, ROLL, kind, **other), FRAMES) is None
+    assert camera_turns(moving_camera(scale * SHIFT, SIZE_PX, ROLL, kind, **other), FRAMES) is None
 
 
 def test_a_moment_without_a_background_is_bridged() -> None:
     known = ~np.isin(FRAMES, (20, 21))
-    turns = camera_turns(camera_motion(SHIFT, ROLL, known=known), FRAMES)
+    turns = camera_turns(moving_camera(SHIFT, SIZE_PX, ROLL, known=known), FRAMES)
     assert turns is not None
-    whole = camera_turns(camera_motion(SHIFT, ROLL), FRAMES)
+    whole = camera_turns(moving_camera(SHIFT, SIZE_PX, ROLL), FRAMES)
     assert whole is not None
     np.testing.assert_allclose(turns.shift, whole.shift, atol=0.01)
 
@@ -101,7 +102,10 @@ def test_what_refines_looks_where_the_picture_has_the_body(scene, space) -> None
     """Landmarks of the frames, through the cameras of the crops, are where the crops are said to have them."""
     shaken = filmed(scene.landmarks, CameraTurns(SHIFT, ROLL))
     info = VideoInfo("clip", *SIZE_PX, FPS, len(FRAMES), 0, "", None)
-    job, background = Job("clip.mp4", "take.npz", focal_px=FOCAL_PX), Background(camera_motion(SHIFT, ROLL), NO_LINES)
+    job, background = (
+        Job("clip.mp4", "take.npz", focal_px=FOCAL_PX),
+        Background(moving_camera(SHIFT, SIZE_PX, ROLL), NO_LINES),
+    )
     clip = Clip(space, solved(shaken, space, info, job, Plan(network=True, fit=False), background=background))
     told = clip.frames(slice(None))["landmarks"].numpy()
 
@@ -119,9 +123,9 @@ def test_the_camera_turns_and_the_body_does_not(scene, space) -> None:
     with the camera taken for still, the foot that stands slides."""
     turns = CameraTurns(SHIFT, ROLL)
     shaken = filmed(scene.landmarks, turns)
-    still = take_of(scene.landmarks, space, camera_motion(0 * SHIFT, 0 * ROLL, ""))
-    found = take_of(shaken, space, camera_motion(SHIFT, ROLL))
-    fooled = take_of(shaken, space, camera_motion(0 * SHIFT, 0 * ROLL, ""))
+    still = take_of(scene.landmarks, space, still_camera(len(SHIFT), SIZE_PX))
+    found = take_of(shaken, space, moving_camera(SHIFT, SIZE_PX, ROLL))
+    fooled = take_of(shaken, space, still_camera(len(SHIFT), SIZE_PX))
 
     def path(take: Take) -> np.ndarray:
         return take.translation_m - take.translation_m.mean(0)

@@ -15,8 +15,9 @@ from model.estimate.scene_camera import SceneCamera, camera_from_lines
 from model.estimate.support_terms import POINT_NAMES
 from model.estimate.world import find_ground
 from model.video import VideoInfo
+from tests.model.moving_camera import still_camera
 
-from .conftest import FOCAL_PX, FPS, PITCH, SIZE_PX, camera_motion
+from .conftest import FOCAL_PX, FPS, PITCH, SIZE_PX
 
 PIXEL = 1 / 960
 
@@ -116,7 +117,7 @@ def test_the_scene_tells_up_where_the_body_nearly_agrees(roll: float, follows: b
 
 def test_the_take_says_that_the_lens_is_the_scenes(scene, space) -> None:
     axes, focal = held(-np.degrees(PITCH), 0, 40), FOCAL_PX / max(SIZE_PX)
-    still = camera_motion(np.zeros((len(scene.landmarks.frames), 2)), np.zeros(len(scene.landmarks.frames)), kind="")
+    still = still_camera(len(scene.landmarks.frames), SIZE_PX)
     background = Background(still, edges(axes, focal, (30, 30, 30), 20, 5))
     info = VideoInfo("clip", *SIZE_PX, FPS, len(scene.landmarks.frames), 0, "", None)
 
