@@ -98,3 +98,19 @@ def skin(vertices: Tensor, heads: Tensor, weights: Tensor, rotations: Tensor, po
     affine = torch.cat([rotations, offset[..., None]], -1).reshape(frames, bones, 12)
     blended = torch.matmul(weights, affine).reshape(frames, -1, 3, 4)
     return (blended[..., :3] @ vertices[:, :, None])[..., 0] + blended[..., 3]
+
+
+def swung(rotations: Tensor, levers: Tensor, frames: int) -> Tensor:
+    """Points at the ends of levers, of many people at once.
+
+    Args:
+        rotations: (N * T, B, 3, 3) of the bones against rest, as :class:`Kinematics` returns them, person by person.
+        levers: (N, L, B * 3), metres: what each bone turns of the way from the root bone's head to a point.
+        frames: T.
+
+    Returns:
+        (N, T, L, 3) metres, about the root bone's head.
+    """
+    people = levers.shape[0]
+    flat = rotations.transpose(1, 2).reshape(people, frames * 3, -1)
+    return (flat @ levers.transpose(1, 2)).reshape(people, frames, 3, -1).transpose(2, 3)

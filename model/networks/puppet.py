@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from model.body.skinning import Kinematics
+from model.body.skinning import Kinematics, swung
 
 from .straight_view import LANDMARKS
 
@@ -89,9 +89,7 @@ class Puppet(nn.Module):
         rotations = self._kinematics.rotations(local)
         whole = torch.cat([torch.ones_like(shape[:, :1]), shape], 1)
         levers = (whole @ self.levers.flatten(1)).reshape(windows, LANDMARKS, -1)
-        # (B, T * 3, S * 3) times (B, S * 3, 33)
-        flat = rotations.transpose(1, 2).reshape(windows, frames * 3, -1)
-        points = (flat @ levers.transpose(1, 2)).reshape(windows, frames, 3, LANDMARKS).transpose(2, 3)
+        points = swung(rotations, levers, frames)
         return Posed(points, rotations.unflatten(0, (windows, frames)), levers.unflatten(-1, (-1, 3)))
 
     def pulled(self, posed: Posed, missed: Tensor) -> tuple[Tensor, Tensor, Tensor]:

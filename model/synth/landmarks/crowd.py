@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.body.skinning import depth_levels
+from model.body.landmarks import Attachment
+from model.body.skinning import Kinematics, swung
 from model.estimate.pose_space import PoseSpace
 
 from ..scene.scenes import random_person
@@ -19,12 +19,10 @@ from ..scene.scenes import random_person
 class Crowd:
     """N people, float32; S moving bones, L points of the pose space's regressor, P shape numbers."""
 
-    heads_m: Tensor
-    """(N, S, 3) rest heads of the moving bones."""
-    arms_m: Tensor
-    """(N, L, S, 3) weighted lever arms of the points."""
-    shares: Tensor
-    """(L, S)."""
+    kinematics: Kinematics
+    """Of the moving bones."""
+    levers_m: Tensor
+    """(N, L, S, 3) from the head of the hips' bone to the points (see ``PoseSpace.levers``)."""
     shape: Tensor
     """(N, P)."""
     stature_m: Tensor
@@ -36,53 +34,33 @@ class Crowd:
     def draw(cls, space: PoseSpace, bodies: tuple[int, int], count: int) -> Crowd:
         """``count`` people of the ``bodies`` (first, end) that a split may use."""
         body, person = space.body, space.people()
-        heads, arms, shapes, statures = [], [], [], []
+        levers, legs, shapes, statures = [], [], [], []
+        hip, foot = (space.skeleton.names.index(n) for n in ("upperleg01.L", "foot.L"))
+
+        def leg_m(attachment: Attachment) -> float:
+            return float(attachment.heads_m[hip, 2] - attachment.heads_m[foot, 2])
+
+        usual_m = leg_m(space.attach(body.rest(body.default_shape())))
         first, end = bodies
         for number in range(count):
             rng = np.random.default_rng([first + number % (end - first), 14])
             shape = random_person(body, rng)
             attachment, stature_m = person(shape)
-            heads.append(attachment.heads_m.float())
-            arms.append(attachment.arms_m.float())
+            levers.append(space.levers(attachment).float())
+            legs.append(leg_m(attachment) / usual_m)
             shapes.append(shape.float())
             statures.append(stature_m)
-        average = space.attach(body.rest(body.default_shape()))
-        hip, foot = (space.skeleton.names.index(n) for n in ("upperleg01.L", "foot.L"))
-        whole = torch.stack(heads)
-        leg = whole[:, hip, 2] - whole[:, foot, 2]
-        usual = float(average.heads_m[hip, 2] - average.heads_m[foot, 2])
-        return cls(
-            whole,
-            torch.stack(arms),
-            average.shares.float(),
-            torch.stack(shapes),
-            torch.tensor(statures),
-            leg / usual,
-        )
+        kinematics = space.skeleton.kinematics
+        return cls(kinematics, torch.stack(levers), torch.stack(shapes), torch.tensor(statures), torch.tensor(legs))
 
-    def points(self, person: Tensor, local: Tensor, parents: tuple[int, ...]) -> Tensor:
+    def points(self, person: Tensor, local: Tensor) -> Tensor:
         """Posed points of many people, about the head of the hips' bone.
 
         Args:
             person: (B,) who. local: (B, T, S, 3, 3) local rotations of the moving bones, the first one's the
-                orientation of the hips. parents: of the moving bones.
+                orientation of the hips.
 
         Returns:
             (B, T, L, 3) metres, in the axes of the orientation.
         """
-        rest, levels = self.heads_m[person], depth_levels(parents)
-        order = torch.argsort(torch.cat(levels))
-        turned, placed, first = [local[:, :, :1]], [torch.zeros_like(local[:, :, :1, 0])], 0
-        for above_level, level in pairwise(levels):  # one batched product per level of the tree
-            parent = torch.tensor([parents[bone] for bone in level.tolist()])
-            above = order[parent] - first
-            step = (rest[:, level] - rest[:, parent])[:, None, :, :, None]
-            placed.append(placed[-1][:, :, above] + (turned[-1][:, :, above] @ step)[..., 0])
-            turned.append(turned[-1][:, :, above] @ local[:, :, level])
-            first += len(above_level)
-        rotations, heads = torch.cat(turned, 2)[:, :, order], torch.cat(placed, 2)[:, :, order]
-        batch, frames, bones = heads.shape[:3]
-        arms = self.arms_m[person].permute(0, 2, 3, 1).reshape(batch, bones * 3, -1)  # (B, S * 3, L)
-        flat = rotations.permute(0, 1, 3, 2, 4).reshape(batch, frames * 3, bones * 3)
-        swung = (flat @ arms).reshape(batch, frames, 3, -1).transpose(2, 3)
-        return swung + torch.einsum("ls,btsd->btld", self.shares, heads)
+        return swung(self.kinematics.rotations(local.flatten(0, 1)), self.levers_m[person].flatten(2), local.shape[1])

@@ -97,8 +97,7 @@ class Theatre:
         orientation = motion.matrices()
         moving = matrix_from_rotvec(self._space.rotvecs(torch.from_numpy(motion.angles))).float()
         moving[:, 0] = torch.from_numpy(orientation)
-        parents = tuple(self._space.skeleton.parents)
-        about = self._crowd.points(torch.tensor([person]), moving[None], parents)[0].double().numpy()
+        about = self._crowd.points(torch.tensor([person]), moving[None])[0].double().numpy()
         root = stand(about, motion.root_m, float(self._crowd.leg_scale[person]))
         points = about + root[:, None]
         contacts = _touching(points[:, CONTACTS], fps)

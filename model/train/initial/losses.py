@@ -41,7 +41,7 @@ def losses(
         return (values.flatten(2).mean(-1) * weight).sum() if values.dim() > 2 else (values * weight).sum()
 
     balls, hinges = layout.targets(window.angles)
-    points = crowd.points(window.person, layout.local(output.balls, output.hinges, output.orientation), layout.parents)
+    points = crowd.points(window.person, layout.local(output.balls, output.hinges, output.orientation))
     off = points - window.points_m
     scale = STATURE_M / crowd.stature_m[window.person][:, None, None]
     rate = 1.0 / torch.diff(window.time_s, dim=1).clamp(min=1e-3)

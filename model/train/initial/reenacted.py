@@ -65,7 +65,7 @@ def reenacted(
 
     def enacted(angles: Tensor) -> Tensor:
         balls, hinges = layout.targets(angles)
-        return crowd.points(other, layout.local(balls, hinges, turned), layout.parents) + away[:, :, None]
+        return crowd.points(other, layout.local(balls, hinges, turned)) + away[:, :, None]
 
     same, final = enacted(angles), enacted(moved)
     marks = slice(0, len(LANDMARK_NAMES))

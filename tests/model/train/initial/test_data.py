@@ -146,7 +146,7 @@ def test_points_are_about_the_hips_in_the_straight_view(
     """Posed by the truth's rotations, the true person has the truth's points."""
     window = window_of(plays, perfect(plays), torch.full((8,), 1.7), torch.Generator().manual_seed(0))
     local = pose_layout.local(*pose_layout.targets(window.angles), window.orientation)
-    posed = crowd.points(window.person, local, pose_layout.parents)
+    posed = crowd.points(window.person, local)
     assert (posed - window.points_m).norm(dim=-1).max() < 2e-3
 
 

@@ -107,7 +107,7 @@ def test_what_is_made_of_clips_has_its_truth_too(
     angles = torch.from_numpy(other.angles).double()
     moving = matrix_from_rotvec(space.rotvecs(angles.flatten(0, 1))).float().unflatten(0, angles.shape[:2])
     moving[:, :, 0] = torch.from_numpy(other.orientation)
-    points = crowd.points(torch.from_numpy(other.person).long(), moving, tuple(space.skeleton.parents))
+    points = crowd.points(torch.from_numpy(other.person).long(), moving)
     true = torch.from_numpy(other.points_cam_m)
     assert (points + torch.from_numpy(other.root_cam_m)[:, :, None] - true).norm(dim=-1).max() < 0.01
     away = (shown.rays - true[:, :, :33, :2] / true[:, :, :33, 2:]) * true[:, :, :33, 2:]
