@@ -215,12 +215,13 @@ class TemporalFit:
         return torch.cat([p for p, _ in parts]), torch.cat([d for _, d in parts])
 
     def _add_prior(self, equations: Equations, pose: Pose) -> None:
-        """The pose prior and the limits of the angles."""
+        """Which poses are likely, and the limits of the angles."""
         prior, s = self._problem.prior, self._settings
-        precision, pull, energy = prior.linearise(pose.angles)
-        share = s.prior_strength
-        equations.add_diagonal(FIRST_ANGLE, share * precision, share * pull, share * energy)
-        spread = s.spread_strength if self._learned is None else s.learned_spread_strength
+        spread = s.learned_spread_strength
+        if self._learned is None:  # the network has learned from the same poses, and knows those of its clip
+            precision, pull, energy = prior.linearise(pose.angles)
+            share, spread = s.prior_strength, s.spread_strength
+            equations.add_diagonal(FIRST_ANGLE, share * precision, share * pull, share * energy)
         away, alone = pose.angles - self._space.mean, spread * self._space.sigma**-2
         equations.add_diagonal(FIRST_ANGLE, alone.expand_as(away), -alone * away, 0.5 * alone * away**2)
         over = (pose.angles - prior.upper).clamp(min=0) + (pose.angles - prior.lower).clamp(max=0)

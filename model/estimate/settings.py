@@ -20,7 +20,8 @@ class FitSettings:
     relative_reach: float = 1.0
     """In standard deviations, as above."""
     prior_strength: float = 0.02
-    """Share of a frame's pose prior that counts: neighbouring frames hold nearly the same pose."""
+    """Share of a frame's pose prior that counts where no network tells: neighbouring frames hold nearly the same
+    pose."""
     spread_strength: float = 1.0
     """Of each angle's own usual spread, which holds what the prior knows little of."""
     learned_strength: float = 0.3
