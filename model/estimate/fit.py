@@ -1,9 +1,10 @@
 """The temporal fit: one shape, one lens and a pose per frame that explain the landmarks of a clip.
 
 A maximum a posteriori estimate by Gauss-Newton over all frames at once, in the manner of SMPLify (Bogo et al., ECCV
-2016) with time: robust reprojection, a robust pull to BlazePose's relative 3D, priors on pose, lengths and lens,
-accelerations that stay within what bodies do, and what carries the body.  The frames couple only with their neighbours,
-so a step costs time linear in their number; what all frames share is eliminated by its Schur complement.
+2016) with time: robust reprojection, a robust pull to what the initial network says (without one, to BlazePose's
+relative 3D and to a pose prior), priors on lengths and lens, joint limits, accelerations that stay within what bodies
+do, and what carries the body.  The frames couple only with their neighbours, so a step costs time linear in their
+number; what all frames share is eliminated by its Schur complement.
 """
 
 from __future__ import annotations

@@ -208,7 +208,8 @@ freedom) over the {material.train.shape[1]} angles of `model/estimate/pose_space
 `names` (Q,), `log_weights` (K,), `means` (K, Q), `precision_factors` (K, Q, Q) lower triangular with L @ L.T the
 precision, `tail`, `lower` and `upper` (Q,), float32.
 
-- **Use**: `model/estimate/prior.py` reads it for the solver. The heading and position of the body are not in it.
+- **Use**: `model/estimate/prior.py` reads it for the solver: the limits always, the density where no network tells the
+  pose. The heading and position of the body are not in it.
 - **Made by** `python -m model.train.pose_prior` (seed {SEED}) from {POSES} poses and their mirror images:
   {100 * (1 - DRAWN_SHARE):.0f} % motion capture, retargeted by `model/body/retarget.py`, each kind of action counted
   with the root of its length; {100 * DRAWN_SHARE:.0f} % drawn by `model.synth.motion.enrich` (sitting, kneeling, lying,
