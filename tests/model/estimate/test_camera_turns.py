@@ -102,10 +102,8 @@ def test_what_refines_looks_where_the_picture_has_the_body(scene, space) -> None
     """Landmarks of the frames, through the cameras of the crops, are where the crops are said to have them."""
     shaken = filmed(scene.landmarks, CameraTurns(SHIFT, ROLL))
     info = VideoInfo("clip", *SIZE_PX, FPS, len(FRAMES), 0, "", None)
-    job, background = (
-        Job("clip.mp4", "take.npz", focal_px=FOCAL_PX),
-        Background(moving_camera(SHIFT, SIZE_PX, ROLL), NO_LINES),
-    )
+    job = Job("clip.mp4", "take.npz", focal_px=FOCAL_PX)
+    background = Background(moving_camera(SHIFT, SIZE_PX, ROLL), NO_LINES)
     clip = Clip(space, solved(shaken, space, info, job, Plan(network=True, fit=False), background=background))
     told = clip.frames(slice(None))["landmarks"].numpy()
 
